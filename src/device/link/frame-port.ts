@@ -1,0 +1,41 @@
+/**
+ * The wire's end. A card pulls received frames from its port and hands transmitted ones to it; whatever is at the other
+ * end (a traffic source, a switch, a socket) implements this one interface, and wrappers (capture, faults) nest.
+ */
+
+/** One frame with its offload header (virtio 1.4 §5.1.6), in fields that are reused for every frame. */
+export class Frame {
+  /** Bytes of the frame lie at `bytes[offset … offset + lengthBytes)`. Valid until the next call on the port. */
+  bytes: Uint8Array;
+  offset = 0;
+  lengthBytes = 0;
+  flags = 0;
+  gsoType = 0;
+  gsoSize = 0;
+  hdrLen = 0;
+  csumStart = 0;
+  csumOffset = 0;
+  /** Whatever names the frame to an observer; 0 if nothing does. */
+  id = 0;
+  /** Marked by the sender as one that should not wait for an interrupt interval (R11). */
+  urgent = false;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+export interface FramePort {
+  /** Longest frame that `transmit` takes, in bytes, Ethernet header included. */
+  readonly maxFrameBytes: number;
+  /** True if the port finishes partial checksums (VIRTIO_NET_HDR_F_NEEDS_CSUM) itself. */
+  readonly takesChecksum: boolean;
+  /** True if the port takes frames that are still to be segmented (gso type other than NONE). */
+  readonly takesSegmentation: boolean;
+  /** Takes the next frame off the wire into `frame`; false if there is none at `nowNs`. */
+  receive(frame: Frame, nowNs: number): boolean;
+  /** When the next frame is due, ns; Infinity if the port does not know of any. */
+  nextArrivalNs(): number;
+  /** Sends a frame; false if the port had to drop it. The bytes are read before the call returns. */
+  transmit(frame: Frame, nowNs: number): boolean;
+}

@@ -1,0 +1,17 @@
+/** What the throttle needs to know of a virtqueue; the ring implements it. */
+export interface InterruptSource {
+  /** Index that the next used entry will have, mod 2^16, as published. */
+  readonly usedIdx: number;
+  /** Buffers that the driver has made available and the card has not used; reads the ring afresh. */
+  freeBuffers(): number;
+  /**
+   * True if the driver wants an interrupt for the used entries `sinceUsedIdx … usedIdx` (mod 2^16).
+   * Reads flags or event index afresh (virtio 1.4 §2.7.7).
+   */
+  wantsInterrupt(sinceUsedIdx: number): boolean;
+  /**
+   * True if used entries may be unread though no cause is pending: the driver has not armed itself at the present used
+   * index, so it was cut off between its interrupt and the end of its polling.
+   */
+  mayHaveUnread(): boolean;
+}
