@@ -1,40 +1,418 @@
-import type { InterruptSink } from "../interrupts.ts";
-import type { CardObserver } from "../observer.ts";
+import {
+  type InterruptSink,
+  NOTIFY_CONFIG,
+  NOTIFY_GUARD,
+  NOTIFY_LATENCY,
+  NOTIFY_URGENT,
+  NOTIFY_WAKE,
+  WAKE_CONFIG,
+  WAKE_GUARD,
+  WAKE_OVERFLOW,
+  WAKE_URGENT,
+} from "../interrupts.ts";
+import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
+import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
+import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
+import { QueueCause } from "./queue-cause.ts";
+import { type FilteredFrame, matchesUrgentFilter } from "./urgent.ts";
 
-/** SKELETON of the public face; the body is being written. */
+/** `attachQueue` with this vector: the queue's frames wake the guest, but nothing notifies its driver. */
+export const NO_VECTOR = -1;
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/**
+ * The interrupt throttle: decides when a used buffer becomes an interrupt, and of which kind.
+ *
+ * To *notify* is to interrupt the driver of an active guest, at most once per latency interval. To *wake* is to ask the
+ * host to activate an inactive guest, one overflow interval after the first frame that it does not know of, or at once
+ * when the receive ring runs out of buffers. The two have different clocks, counters and rules; `R1` … `R17` in the
+ * comments are those of docs/throttling.md.
+ *
+ * It owns no clock. Every call that can depend on time takes `nowNs`, which must not decrease. Interrupts leave through
+ * the sink from inside such a call, with all state already updated, so that the sink may call back.
+ */
 export class Throttle {
-  constructor(_vectors: number, _vcpus: number, _sink: InterruptSink, _observer: CardObserver | null) {}
-  /** Free receive buffers at or below which interrupts of queue `queue` are not held back. */
-  guardOf(_queue: number): number {
-    return 0;
+  readonly vectors: readonly InterruptVector[];
+  readonly vcpus: readonly VcpuPresence[];
+  /** The vector of configuration changes; NO_VECTOR if the driver gave them none. */
+  configVector = 0;
+  /** How late the interrupt that is being delivered is, against its deadline, in ns; 0 if none was set. */
+  latenessNs = 0;
+
+  readonly #causes: (QueueCause | undefined)[] = [];
+  readonly #sink: InterruptSink;
+  readonly #observer: CardObserver | null;
+  /** Scratch of `setGuestState`: which vectors had an active vCPU before the change. */
+  readonly #wasServed: Uint8Array;
+  #suspended = false;
+
+  /** Throws RangeError unless 1 ≤ vectors ≤ 2048 and 1 ≤ vcpus ≤ 32. */
+  constructor(vectors: number, vcpus: number, sink: InterruptSink, observer: CardObserver | null) {
+    if (!Number.isInteger(vectors) || vectors < 1 || vectors > 2048) {
+      throw new RangeError(`vectors: got ${vectors}, allowed are 1 to 2048`);
+    }
+    if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > 32) {
+      throw new RangeError(`vcpus: got ${vcpus}, allowed are 1 to 32`);
+    }
+    this.vectors = Array.from({ length: vectors }, (_, index) => new InterruptVector(index));
+    this.vcpus = Array.from({ length: vcpus }, () => new VcpuPresence());
+    this.#wasServed = new Uint8Array(vectors);
+    this.#sink = sink;
+    this.#observer = observer;
   }
-  /** Tells the throttle of a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL. */
-  attachQueue(_queue: number, _kind: number, _source: InterruptSource, _vector: number): void {}
+
+  // --- queues --------------------------------------------------------------------------------------------------------
+
+  /** Takes on a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL; `vector` an index or NO_VECTOR. Forgets its old life (R10). */
+  attachQueue(queue: number, kind: number, source: InterruptSource, vector: number): void {
+    this.detachQueue(queue);
+    const cause = new QueueCause(queue, kind, source, vector);
+    this.#causes[queue] = cause;
+    this.#vectorOf(cause).queues.push(cause);
+  }
+
   /** The queue was reset or disabled, or its vector changed: nothing of its old life survives (R10). */
-  detachQueue(_queue: number): void {}
-  /** A batch of `frames` used entries `fromUsedIdx … source.usedIdx` was published on `queue`; `urgent` if a filter matched one. */
-  published(_queue: number, _fromUsedIdx: number, _frames: number, _urgent: boolean, _nowNs: number): void {}
-  /** A frame was dropped for want of a buffer on receive queue `queue`. */
-  starved(_queue: number, _nowNs: number): void {}
-  /** The guest's own coalescing settings (virtio 1.4 §5.1.6.5.9). */
-  setCoalescing(_queue: number, _maxUsecs: number, _maxPackets: number, _nowNs: number): void {}
-  configChanged(_nowNs: number): void {}
-  /** Guest's device reset: causes, counters and pending bits go; GUEST_STATE, intervals, RX_FREE_MIN, MASK stay. */
-  reset(): void {}
-  /** R17: sends what is due, then holds everything back. */
-  suspend(_nowNs: number): void {}
-  resume(_nowNs: number): void {}
-  /** Fires what is due. */
-  expire(_nowNs: number): void {}
-  nextDeadlineNs(): number {
-    return Number.POSITIVE_INFINITY;
+  detachQueue(queue: number): void {
+    const cause = this.#causes[queue];
+    if (cause === undefined) return;
+    const vector = this.#vectorOf(cause);
+    vector.queues.splice(vector.queues.indexOf(cause), 1);
+    this.#causes[queue] = undefined;
+    if (!vector.hasPendingQueue() && vector.waitingSinceNs() === NEVER) vector.deadlineNs = NEVER;
   }
-  /** True if the urgent filter of the queue's vector matches. */
-  isUrgent(
-    _queue: number,
-    _frame: { bytes: Uint8Array; offset: number; lengthBytes: number; urgent: boolean },
-  ): boolean {
-    return false;
+
+  /** RX_FREE_MIN of the queue's vector: at or below that many free buffers the card reports every frame by itself. */
+  guardOf(queue: number): number {
+    const cause = this.#causes[queue];
+    return cause === undefined ? 0 : this.#vectorOf(cause).freeMin;
+  }
+
+  /** True if the urgent filter of the queue's vector matches `frame` (R11). */
+  isUrgent(queue: number, frame: FilteredFrame): boolean {
+    const cause = this.#causes[queue];
+    if (cause === undefined) return false;
+    const { filterId } = this.#vectorOf(cause).urgent;
+    return filterId !== 0 && matchesUrgentFilter(filterId, frame);
+  }
+
+  /**
+   * A batch of used entries `fromUsedIdx … source.usedIdx` with `frames` frames was published on `queue`. `urgent` says
+   * that the urgent filter matched one of them.
+   */
+  published(queue: number, fromUsedIdx: number, frames: number, urgent: boolean, nowNs: number): void {
+    const cause = this.#causes[queue];
+    if (cause === undefined) return;
+    const vector = this.#vectorOf(cause);
+    this.#latch(vector, cause, fromUsedIdx, frames, nowNs);
+
+    const vcpu = this.#servedBy(vector);
+    // R9: a frame for an inactive guest waits whether or not the driver asked for interrupts: it may have been cut off
+    // in mid-poll, with interrupts off. A transmit completion waits only if asked for, and only while the guest idles (R16).
+    if (!vcpu.active && (cause.kind === CAUSE_KIND_RX || (vcpu.idle && cause.pending))) {
+      cause.waitingSinceNs = Math.min(cause.waitingSinceNs, nowNs);
+    }
+    this.#evaluate(vector, nowNs, cause.kind === CAUSE_KIND_RX);
+    if (urgent) this.#bypass(vector, cause, vcpu, nowNs);
+  }
+
+  /** A frame was dropped for want of a buffer on receive queue `queue`: a reason to look at the guard (R5). */
+  starved(queue: number, nowNs: number): void {
+    const cause = this.#causes[queue];
+    if (cause !== undefined) this.#evaluate(this.#vectorOf(cause), nowNs, true);
+  }
+
+  /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.6.5.9); what is due under the new setting goes at once (R12). */
+  setCoalescing(queue: number, maxUsecs: number, maxPackets: number, nowNs: number): void {
+    const cause = this.#causes[queue];
+    if (cause === undefined) return;
+    cause.setCoalescing(maxUsecs, maxPackets, nowNs);
+    this.#evaluate(this.#vectorOf(cause), nowNs, false);
+  }
+
+  // --- the guest's states --------------------------------------------------------------------------------------------
+
+  /**
+   * The host changed the state of vCPU `vcpu` to GUEST_ACTIVE, GUEST_PREEMPTED or GUEST_IDLE. `seq` names the change and is
+   * echoed in STATE_SEQ. Repeating the present state changes the sequence alone.
+   */
+  setGuestState(vcpu: number, state: number, seq: number, nowNs: number): void {
+    const presence = this.vcpus[vcpu];
+    if (presence === undefined) throw new RangeError(`vcpu: got ${vcpu}, allowed are 0 to ${this.vcpus.length - 1}`);
+    presence.stateSeq = seq;
+    const active = (state & GUEST_ACTIVE) !== 0;
+    const idle = !active && (state & GUEST_IDLE) !== 0;
+    if (active === presence.active && idle === presence.idle) return;
+    for (let i = 0; i < this.vectors.length; i++) this.#wasServed[i] = this.#servedBy(this.vectors[i]!).active ? 1 : 0;
+    const endsWake = active && presence.wakeOutstanding;
+    if (active) presence.wakeOutstanding = false;
+    else if (presence.active) presence.deactivatedAtNs = nowNs;
+    presence.active = active;
+    presence.idle = idle;
+    for (let i = 0; i < this.vectors.length; i++) {
+      const vector = this.vectors[i]!;
+      const isServed = this.#servedBy(vector).active;
+      const wasServed = this.#wasServed[i] === 1;
+      if (isServed && !wasServed) this.#activated(vector, endsWake, nowNs);
+      else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
+      else if (!isServed && vector.target === vcpu) this.#turnedIdle(vector, nowNs);
+    }
+  }
+
+  /**
+   * Interrupts of `vector` that were sent but never taken: the guest was deactivated in between. They become causes again
+   * (protocol step 4). `config` says that a configuration change was among them. To be called before the state is set.
+   */
+  returned(vector: number, config: boolean): void {
+    const interruptVector = this.vectors[vector];
+    if (interruptVector === undefined) throw new RangeError(`vector: got ${vector}, allowed are 0 to ${this.vectors.length - 1}`);
+    for (const cause of interruptVector.queues) cause.restore();
+    if (config) interruptVector.configPending = true;
+  }
+
+  // --- configuration changes, suspend, reset -------------------------------------------------------------------------
+
+  /** R13: never delayed, wakes an inactive guest, and stands outside the latency interval's count. */
+  configChanged(nowNs: number): void {
+    const vector = this.vectors[this.configVector];
+    if (vector === undefined) return;
+    vector.configPending = true;
+    this.#observer?.cause(vector.index, -1, CAUSE_KIND_CONFIG, nowNs);
+    this.#sendConfig(vector, nowNs);
+  }
+
+  /** R17: what the driver has not been told goes out now, whatever the interval says; then nothing leaves until `resume`. */
+  suspend(nowNs: number): void {
+    for (const vector of this.vectors) {
+      if (this.#servedBy(vector).active && !vector.masked && vector.hasPendingQueue()) {
+        this.#notify(vector, NOTIFY_LATENCY, nowNs);
+      }
+      vector.deadlineNs = NEVER;
+    }
+    this.#suspended = true;
+  }
+
+  resume(nowNs: number): void {
+    this.#suspended = false;
+    for (const vector of this.vectors) {
+      if (vector.configPending) this.#sendConfig(vector, nowNs);
+      this.#evaluate(vector, nowNs, true);
+    }
+  }
+
+  /**
+   * The guest reset its device: no interrupt of the old life follows (R10). What the host programmed stays, and so do the
+   * counts, and a wake that the host is acting on.
+   */
+  reset(): void {
+    this.#suspended = false;
+    this.configVector = 0;
+    for (const vector of this.vectors) {
+      for (const cause of vector.queues) this.#causes[cause.queue] = undefined;
+      vector.queues.length = 0;
+      vector.configPending = false;
+      vector.maskedByDriver = false;
+      vector.lastNotifyNs = Number.NEGATIVE_INFINITY;
+      vector.deadlineNs = NEVER;
+    }
+  }
+
+  // --- time ----------------------------------------------------------------------------------------------------------
+
+  /** Fires what is due at `nowNs`. */
+  expire(nowNs: number): void {
+    for (let i = 0; i < this.vectors.length; i++) {
+      const vector = this.vectors[i]!;
+      if (vector.deadlineNs > nowNs) continue;
+      this.latenessNs = nowNs - vector.deadlineNs;
+      vector.counters.latenessMaxNs = Math.max(vector.counters.latenessMaxNs, this.latenessNs);
+      this.#evaluate(vector, nowNs, false);
+      this.latenessNs = 0;
+    }
+  }
+
+  /** When `expire` is to be called next; Infinity if no interval runs. */
+  nextDeadlineNs(): number {
+    let next = NEVER;
+    for (let i = 0; i < this.vectors.length; i++) next = Math.min(next, this.vectors[i]!.deadlineNs);
+    return next;
+  }
+
+  /** A register of `vector` was written: what is due under the new value goes at once (R8). RX_FREE_MIN asks for `guard` (R5). */
+  reprogrammed(vector: InterruptVector, guard: boolean, nowNs: number): void {
+    if (vector.configPending) this.#sendConfig(vector, nowNs);
+    this.#evaluate(vector, nowNs, guard);
+  }
+
+  /** ITR_COUNT: ns left of the interval that runs now. */
+  runningIntervalNs(vector: InterruptVector, nowNs: number): number {
+    const endNs = this.#servedBy(vector).active ? vector.lastNotifyNs + vector.latencyNs : vector.deadlineNs;
+    return endNs === NEVER ? 0 : Math.max(0, endNs - nowNs);
+  }
+
+  // --- the rules -----------------------------------------------------------------------------------------------------
+
+  /** Block 0 serves the wakes of queues that have no vector (docs/throttling.md, host window). */
+  #vectorOf(cause: QueueCause): InterruptVector {
+    return this.vectors[cause.vector === NO_VECTOR ? 0 : cause.vector]!;
+  }
+
+  /** R14: the vCPU that the vector interrupts: its target, or an active sibling where the interrupt's address allows it. */
+  #servedBy(vector: InterruptVector): VcpuPresence {
+    const target = this.vcpus[vector.target]!;
+    if (target.active || vector.redirectMask === 0) return target;
+    for (let i = 0; i < this.vcpus.length; i++) {
+      if ((vector.redirectMask >>> i) & 1 && this.vcpus[i]!.active) return this.vcpus[i]!;
+    }
+    return target;
+  }
+
+  /** R9: whether the batch crosses the driver's event is decided here, once, and remembered. */
+  #latch(vector: InterruptVector, cause: QueueCause, fromUsedIdx: number, frames: number, nowNs: number): void {
+    if (cause.vector === NO_VECTOR) return;
+    if (cause.pending) vector.counters.causesCoalesced++;
+    else if (cause.source.wantsInterrupt(fromUsedIdx)) {
+      cause.latch(fromUsedIdx, nowNs);
+      this.#observer?.cause(vector.index, cause.queue, cause.kind, nowNs);
+    }
+    if (cause.pending) cause.add((cause.source.usedIdx - fromUsedIdx) & 0xffff, frames, nowNs);
+  }
+
+  /** Sends what is due on `vector` and sets its deadline anew. `lookAtGuard`: one of R5's occasions. */
+  #evaluate(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
+    vector.deadlineNs = NEVER;
+    if (this.#suspended) return;
+    const vcpu = this.#servedBy(vector);
+    if (vcpu.active) this.#evaluateActive(vector, nowNs, lookAtGuard);
+    else this.#evaluateInactive(vector, vcpu, nowNs, lookAtGuard);
+  }
+
+  #evaluateActive(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
+    const readyNs = vector.earliestReadyNs();
+    // R1: no cause, no deadline. R9: a mask keeps the cause.
+    if (readyNs === NEVER || vector.masked) return;
+    // R3 and R12.
+    let dueNs = Math.max(vector.lastNotifyNs + vector.latencyNs, readyNs);
+    // R7: what would fall behind the end of the slice comes before it. A slice end that has passed says nothing.
+    if (nowNs <= vector.sliceEndNs && dueNs > vector.sliceEndNs) dueNs = vector.sliceEndNs;
+    if (dueNs <= nowNs) this.#notify(vector, NOTIFY_LATENCY, nowNs);
+    else if (lookAtGuard && vector.guardTripped(true)) this.#notify(vector, NOTIFY_GUARD, nowNs);
+    else vector.deadlineNs = dueNs;
+  }
+
+  #evaluateInactive(vector: InterruptVector, vcpu: VcpuPresence, nowNs: number, lookAtGuard: boolean): void {
+    const waitingSinceNs = vector.waitingSinceNs();
+    if (waitingSinceNs === NEVER) return;
+    // R2: one wake at a time, and R4: no interval runs meanwhile.
+    if (vcpu.wakeOutstanding) {
+      if (lookAtGuard && vector.guardTripped(false)) vector.counters.wakesCoalesced++;
+      return;
+    }
+    if (lookAtGuard && vector.guardTripped(false)) {
+      this.#wake(vector, WAKE_GUARD, nowNs);
+      return;
+    }
+    // R4 and R7: from the first frame, or from the deactivation if one waited then. R16: the idle are not kept waiting.
+    const dueNs = Math.max(waitingSinceNs, vcpu.deactivatedAtNs) + (vcpu.idle ? vector.latencyNs : vector.overflowNs);
+    if (dueNs <= nowNs) this.#wake(vector, WAKE_OVERFLOW, nowNs);
+    else vector.deadlineNs = dueNs;
+  }
+
+  /** R6. */
+  #activated(vector: InterruptVector, endsWake: boolean, nowNs: number): void {
+    for (const cause of vector.queues) {
+      cause.waitingSinceNs = NEVER;
+      // The driver was cut off in mid-poll and goes on polling: it will see the entries by itself.
+      if (cause.pending && !cause.stillWanted()) {
+        cause.drop();
+        vector.counters.causesSuppressed++;
+      }
+    }
+    vector.deadlineNs = NEVER;
+    if (this.#suspended) return;
+    if (vector.configPending) this.#sendConfig(vector, nowNs);
+    if (endsWake && !vector.masked && vector.hasPendingQueue()) this.#notify(vector, NOTIFY_WAKE, nowNs);
+    else this.#evaluate(vector, nowNs, false);
+  }
+
+  /** R7. */
+  #deactivated(vector: InterruptVector, nowNs: number): void {
+    const vcpu = this.#servedBy(vector);
+    for (const cause of vector.queues) {
+      const unread = cause.kind === CAUSE_KIND_RX ? cause.pending || cause.source.mayHaveUnread() : vcpu.idle && cause.pending;
+      cause.waitingSinceNs = unread ? nowNs : NEVER;
+    }
+    if (vector.configPending && !this.#suspended) this.#sendConfig(vector, nowNs);
+    this.#evaluate(vector, nowNs, true);
+  }
+
+  /** An inactive guest changed between preempted and idle: another interval, and other causes, count for it (R16). */
+  #turnedIdle(vector: InterruptVector, nowNs: number): void {
+    const { idle } = this.vcpus[vector.target]!;
+    for (const cause of vector.queues) {
+      if (cause.kind === CAUSE_KIND_RX) continue;
+      cause.waitingSinceNs = idle && cause.pending ? Math.min(cause.waitingSinceNs, nowNs) : NEVER;
+    }
+    this.#evaluate(vector, nowNs, false);
+  }
+
+  /** R11: past both intervals while credits last; not where the interval has let it through already. */
+  #bypass(vector: InterruptVector, cause: QueueCause, vcpu: VcpuPresence, nowNs: number): void {
+    if (this.#suspended) return;
+    if (vcpu.active) {
+      if (cause.pending && !vector.masked && vector.urgent.take(nowNs)) {
+        vector.deadlineNs = NEVER;
+        this.#notify(vector, NOTIFY_URGENT, nowNs);
+      }
+    } else if (vcpu.wakeOutstanding) {
+      vector.counters.wakesCoalesced++;
+    } else if (vector.urgent.take(nowNs)) {
+      vector.deadlineNs = NEVER;
+      this.#wake(vector, WAKE_URGENT, nowNs);
+    }
+  }
+
+  /** R2: one notification for all causes of the vector; the next interval starts here. R9: unless the driver no longer wants any. */
+  #notify(vector: InterruptVector, why: number, nowNs: number): void {
+    let wanted = false;
+    for (let i = 0; i < vector.queues.length; i++) {
+      const cause = vector.queues[i]!;
+      if (!cause.pending) continue;
+      if (cause.stillWanted()) {
+        wanted = true;
+        cause.clearNotified();
+      } else {
+        cause.drop();
+        vector.counters.causesSuppressed++;
+      }
+    }
+    if (!wanted) return;
+    vector.lastNotifyNs = nowNs;
+    vector.counters.notifications[why]!++;
+    this.#sink.notify(vector.index, why, nowNs);
+  }
+
+  /** R2: the cause stays until the activation. */
+  #wake(vector: InterruptVector, why: number, nowNs: number): void {
+    this.vcpus[vector.target]!.wakeOutstanding = true;
+    // Other vectors of the same vCPU need no deadline of their own now (R4).
+    for (const other of this.vectors) if (other.target === vector.target) other.deadlineNs = NEVER;
+    vector.counters.wakes[why]!++;
+    this.#sink.wake(vector.target, why, nowNs);
+  }
+
+  #sendConfig(vector: InterruptVector, nowNs: number): void {
+    if (this.#suspended || vector.masked) return;
+    const vcpu = this.#servedBy(vector);
+    if (vcpu.active) {
+      vector.configPending = false;
+      vector.counters.notifications[NOTIFY_CONFIG]!++;
+      this.#sink.notify(vector.index, NOTIFY_CONFIG, nowNs);
+    } else if (vcpu.wakeOutstanding) {
+      vector.counters.wakesCoalesced++;
+    } else {
+      this.#wake(vector, WAKE_CONFIG, nowNs);
+    }
   }
 }

@@ -1,0 +1,100 @@
+import type { InterruptSource } from "./interrupt-source.ts";
+
+/** Entries after which an event index may have wrapped unseen, so that a late check can no longer be trusted (R9). */
+const EVENT_INDEX_HORIZON = 0x8000;
+
+/**
+ * One virtqueue's wish for an interrupt: the latched cause (R9), what the guest's own coalescing makes of it (R12), and
+ * since when a frame waits for an inactive guest (R4).
+ */
+export class QueueCause {
+  readonly queue: number;
+  readonly kind: number;
+  readonly source: InterruptSource;
+  /** The vector that serves the queue's notifications, or -1: then its frames can wake the guest, but nothing notifies. */
+  readonly vector: number;
+
+  pending = false;
+  /** Since when an unread frame waits while the guest is inactive; Infinity if none does. */
+  waitingSinceNs = Number.POSITIVE_INFINITY;
+
+  maxUsecs = 0;
+  maxPackets = 0;
+
+  #latchIdx = 0;
+  #entries = 0;
+  #frames = 0;
+  #firstNs = 0;
+  #reachedNs = Number.POSITIVE_INFINITY;
+  #notified = false;
+
+  constructor(queue: number, kind: number, source: InterruptSource, vector: number) {
+    this.queue = queue;
+    this.kind = kind;
+    this.source = source;
+    this.vector = vector;
+  }
+
+  /** The batch that starts at `fromUsedIdx` crossed the driver's event: remember from where, and when. */
+  latch(fromUsedIdx: number, nowNs: number): void {
+    this.pending = true;
+    this.#latchIdx = fromUsedIdx;
+    this.#entries = 0;
+    this.#frames = 0;
+    this.#firstNs = nowNs;
+    this.#reachedNs = Number.POSITIVE_INFINITY;
+    this.#notified = false;
+  }
+
+  add(entries: number, frames: number, nowNs: number): void {
+    this.#entries += entries;
+    this.#frames += frames;
+    this.#noteReached(nowNs);
+  }
+
+  setCoalescing(maxUsecs: number, maxPackets: number, nowNs: number): void {
+    this.maxUsecs = maxUsecs;
+    this.maxPackets = maxPackets;
+    this.#reachedNs = Number.POSITIVE_INFINITY;
+    this.#noteReached(nowNs);
+  }
+
+  /** G of R12: when the guest's own settings let the cause through. */
+  readyNs(): number {
+    // virtio 1.4 §5.1.6.5.9: with either at 0 the condition is met after every packet.
+    if (this.maxUsecs === 0 || this.maxPackets === 0) return this.#firstNs;
+    return Math.min(this.#reachedNs, this.#firstNs + this.maxUsecs * 1000);
+  }
+
+  /**
+   * R9, at sending: does the driver still want it? It may have polled on and armed itself further along, in which case it
+   * re-read the ring after arming and saw these entries. Past 2^15 entries the window no longer tells: then notify.
+   */
+  stillWanted(): boolean {
+    return this.#entries > EVENT_INDEX_HORIZON || this.source.wantsInterrupt(this.#latchIdx);
+  }
+
+  /** The cause was notified. It can come back until the driver took the interrupt (`restore`). */
+  clearNotified(): void {
+    this.#notified = this.pending;
+    this.pending = false;
+  }
+
+  drop(): void {
+    this.pending = false;
+    this.#notified = false;
+  }
+
+  /** The notification never reached the driver: its cause is pending again, as old as before. */
+  restore(): boolean {
+    if (this.#notified) this.pending = true;
+    this.#notified = false;
+    return this.pending;
+  }
+
+  #noteReached(nowNs: number): void {
+    if (this.pending && this.maxPackets > 0 && this.#frames >= this.maxPackets && this.#reachedNs > nowNs) {
+      this.#reachedNs = nowNs;
+    }
+  }
+}
