@@ -245,6 +245,17 @@ export class Throttle {
     this.#evaluate(vector, nowNs, guard);
   }
 
+  /** TARGET or REDIRECT was written: the vector may be served by a vCPU of another state from now on (R14). */
+  retarget(vector: InterruptVector, target: number, redirectMask: number, nowNs: number): void {
+    const wasServed = this.#servedBy(vector).active;
+    vector.target = target;
+    vector.redirectMask = redirectMask;
+    const isServed = this.#servedBy(vector).active;
+    if (isServed && !wasServed) this.#activated(vector, false, nowNs);
+    else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
+    else this.#evaluate(vector, nowNs, false);
+  }
+
   /** ITR_COUNT: ns left of the interval that runs now. */
   runningIntervalNs(vector: InterruptVector, nowNs: number): number {
     const endNs = this.#servedBy(vector).active ? vector.lastNotifyNs + vector.latencyNs : vector.deadlineNs;
