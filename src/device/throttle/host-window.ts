@@ -73,7 +73,8 @@ export const THROTTLE_REGISTERS: readonly RegisterDefinition<ThrottleBlock>[] = 
     access: "RW",
     reset: GUEST_ACTIVE,
     section: SECTION,
-    summary: "State of the vCPU in TARGET: 1 active, 0 inactive (preempted), 2 inactive (idle). Each write counts STATE_SEQ up.",
+    summary:
+      "State of the vCPU in TARGET: 1 active, 0 inactive (preempted), 2 inactive (idle). Each write counts STATE_SEQ up.",
     read: (block) => guestState(block),
     write: (block, _index, value, nowNs) =>
       block.throttle.setGuestState(block.vector.target, value, (presenceOf(block).stateSeq + 1) >>> 0, nowNs),
@@ -98,7 +99,8 @@ export const THROTTLE_REGISTERS: readonly RegisterDefinition<ThrottleBlock>[] = 
     summary: "The vCPU that this vector interrupts; an index that does not exist is not taken.",
     read: (block) => block.vector.target,
     write: (block, _index, value, nowNs) => {
-      if (value < block.throttle.vcpus.length) block.throttle.retarget(block.vector, value, block.vector.redirectMask, nowNs);
+      if (value < block.throttle.vcpus.length)
+        block.throttle.retarget(block.vector, value, block.vector.redirectMask, nowNs);
     },
   },
   {

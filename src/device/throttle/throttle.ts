@@ -166,7 +166,8 @@ export class Throttle {
    */
   returned(vector: number, config: boolean): void {
     const interruptVector = this.vectors[vector];
-    if (interruptVector === undefined) throw new RangeError(`vector: got ${vector}, allowed are 0 to ${this.vectors.length - 1}`);
+    if (interruptVector === undefined)
+      throw new RangeError(`vector: got ${vector}, allowed are 0 to ${this.vectors.length - 1}`);
     for (const cause of interruptVector.queues) cause.restore();
     if (config) interruptVector.configPending = true;
   }
@@ -351,7 +352,8 @@ export class Throttle {
   #deactivated(vector: InterruptVector, nowNs: number): void {
     const vcpu = this.#servedBy(vector);
     for (const cause of vector.queues) {
-      const unread = cause.kind === CAUSE_KIND_RX ? cause.pending || cause.source.mayHaveUnread() : vcpu.idle && cause.pending;
+      const unread =
+        cause.kind === CAUSE_KIND_RX ? cause.pending || cause.source.mayHaveUnread() : vcpu.idle && cause.pending;
       cause.waitingSinceNs = unread ? nowNs : NEVER;
     }
     if (vector.configPending && !this.#suspended) this.#sendConfig(vector, nowNs);

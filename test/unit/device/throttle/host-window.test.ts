@@ -25,7 +25,8 @@ function rigWithWindow(vectors = 1, vcpus = 1) {
 describe("the host window", () => {
   it("every register reads back its reset value before anything was written", () => {
     const { window } = rigWithWindow();
-    for (const register of THROTTLE_REGISTERS) expect([register.name, window.read(register.offset, 0)]).toEqual([register.name, register.reset]);
+    for (const register of THROTTLE_REGISTERS)
+      expect([register.name, window.read(register.offset, 0)]).toEqual([register.name, register.reset]);
   });
 
   it("every read-write register reads back what was written", () => {

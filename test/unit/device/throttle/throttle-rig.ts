@@ -59,7 +59,8 @@ export class ThrottleRig {
 
   constructor(vectors = 1, vcpus = 1) {
     const sink: InterruptSink = {
-      notify: (vector, why, nowNs) => this.log.push(`${nowNs} notify${vectors > 1 ? ` v${vector}` : ""} ${NOTIFY_WHY[why]}`),
+      notify: (vector, why, nowNs) =>
+        this.log.push(`${nowNs} notify${vectors > 1 ? ` v${vector}` : ""} ${NOTIFY_WHY[why]}`),
       wake: (vcpu, why, nowNs) => this.log.push(`${nowNs} wake${vcpus > 1 ? ` c${vcpu}` : ""} ${WAKE_WHY[why]}`),
     };
     const ignore = (): void => {};

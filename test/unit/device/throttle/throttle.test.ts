@@ -661,7 +661,12 @@ describe("R14: several vectors, queues and vCPUs", () => {
     rig.throttle.reprogrammed(rig.throttle.vectors[1]!, false, 40);
     rig.state(ACTIVE, 50, 1);
     rig.advance(200_000);
-    expect(rig.log).toEqual(["0 notify v0 latency", "40 wake c1 overflow", "50 notify v1 wake", "50000 notify v0 latency"]);
+    expect(rig.log).toEqual([
+      "0 notify v0 latency",
+      "40 wake c1 overflow",
+      "50 notify v1 wake",
+      "50000 notify v0 latency",
+    ]);
   });
 
   it("a wake becomes a notification to an active sibling only where REDIRECT allows it", () => {
