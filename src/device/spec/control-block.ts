@@ -29,7 +29,8 @@ export const WAKE_REASON = 18;
 // What the governor observes; refreshed at each poll that moved a frame.
 export const SEEN_ARRIVED = 19;
 export const SEEN_FREE = 20;
-export const SEEN_PEAK_PER_MS = 21;
+/** Newest time from a wake to the takeover of the activation that answered it, ns; 0 = none since the host last took it. */
+export const SEEN_WAKE_LATENCY = 21;
 
 // --- device → vCPU -------------------------------------------------------------------------------------------------
 /** One bit per interrupt vector, exchanged with 0 by whoever takes them. */
@@ -84,7 +85,9 @@ export const DEVICE_DOORBELL = 16;
 /** 1 while the device thread serves exits; the host clears it, and rings every vCPU, when that thread ends. */
 export const DEVICE_ALIVE = 32;
 export const DEVICE_STOP = 33;
-/** Set by the host at the common start time: traffic begins. */
+/** 1 once the traffic may begin, at the time START. */
 export const DEVICE_GO = 34;
+export const START_LOW = 36;
+export const START_HIGH = 37;
 /** Guests whose traffic has ended, as counted by the device. */
 export const TRAFFIC_ENDED = 35;

@@ -27,6 +27,7 @@ export const NET_HDR_GSO_SIZE = 4;
 export const NET_HDR_CSUM_START = 6;
 export const NET_HDR_CSUM_OFFSET = 8;
 export const NET_HDR_NUM_BUFFERS = 10;
+export const NET_HDR_F_NEEDS_CSUM = 1;
 export const NET_HDR_GSO_NONE = 0;
 
 // struct virtio_net_config, §5.1.4.
@@ -37,8 +38,14 @@ export const CONFIG_MTU = 10;
 export const CONFIG_BYTES = 12;
 export const NET_S_LINK_UP = 1;
 
+// Limits of the mtu field, NCFG-2.
+export const MTU_MIN = 68;
+export const MTU_MAX = 65535;
+
 /** Bytes of an Ethernet header; a frame may be this much longer than the MTU. */
 export const ETHERNET_HEADER_BYTES = 14;
+/** IEEE 802.1Q: a tagged frame may be this much longer still. */
+export const VLAN_TAG_BYTES = 4;
 
 // Control queue: class, command, data…, ack. §5.1.6.5.
 export const CTRL_HDR_BYTES = 2;
