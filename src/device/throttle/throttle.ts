@@ -1,17 +1,16 @@
 import {
   type InterruptSink,
-  NOTIFY_CONFIG,
   NOTIFY_GUARD,
   NOTIFY_LATENCY,
   NOTIFY_URGENT,
   NOTIFY_WAKE,
-  WAKE_CONFIG,
   WAKE_GUARD,
   WAKE_OVERFLOW,
   WAKE_URGENT,
 } from "../interrupts.ts";
 import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
 import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
+import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
 import { QueueCause } from "./queue-cause.ts";
@@ -42,11 +41,10 @@ export class Throttle {
   latenessNs = 0;
 
   readonly #causes: (QueueCause | undefined)[] = [];
-  readonly #sink: InterruptSink;
   readonly #observer: CardObserver | null;
   /** Scratch of `setGuestState`: which vectors had an active vCPU before the change. */
   readonly #wasServed: Uint8Array;
-  #suspended = false;
+  readonly #delivery: InterruptDelivery;
 
   /** Throws RangeError unless 1 ≤ vectors ≤ 2048 and 1 ≤ vcpus ≤ 32. */
   constructor(vectors: number, vcpus: number, sink: InterruptSink, observer: CardObserver | null) {
@@ -59,7 +57,7 @@ export class Throttle {
     this.vectors = Array.from({ length: vectors }, (_, index) => new InterruptVector(index));
     this.vcpus = Array.from({ length: vcpus }, () => new VcpuPresence());
     this.#wasServed = new Uint8Array(vectors);
-    this.#sink = sink;
+    this.#delivery = new InterruptDelivery(this.vectors, this.vcpus, sink);
     this.#observer = observer;
   }
 
@@ -107,7 +105,7 @@ export class Throttle {
     const vector = this.#vectorOf(cause);
     this.#latch(vector, cause, fromUsedIdx, frames, nowNs);
 
-    const vcpu = this.#servedBy(vector);
+    const vcpu = this.#delivery.servedBy(vector);
     // R9: a frame for an inactive guest waits whether or not the driver asked for interrupts: it may have been cut off
     // in mid-poll, with interrupts off. A transmit completion waits only if asked for, and only while the guest idles (R16).
     if (!vcpu.active && (cause.kind === CAUSE_KIND_RX || (vcpu.idle && cause.pending))) {
@@ -144,7 +142,8 @@ export class Throttle {
     const active = (state & GUEST_ACTIVE) !== 0;
     const idle = !active && (state & GUEST_IDLE) !== 0;
     if (active === presence.active && idle === presence.idle) return;
-    for (let i = 0; i < this.vectors.length; i++) this.#wasServed[i] = this.#servedBy(this.vectors[i]!).active ? 1 : 0;
+    for (let i = 0; i < this.vectors.length; i++)
+      this.#wasServed[i] = this.#delivery.servedBy(this.vectors[i]!).active ? 1 : 0;
     const endsWake = active && presence.wakeOutstanding;
     if (active) presence.wakeOutstanding = false;
     else if (presence.active) presence.deactivatedAtNs = nowNs;
@@ -152,7 +151,7 @@ export class Throttle {
     presence.idle = idle;
     for (let i = 0; i < this.vectors.length; i++) {
       const vector = this.vectors[i]!;
-      const isServed = this.#servedBy(vector).active;
+      const isServed = this.#delivery.servedBy(vector).active;
       const wasServed = this.#wasServed[i] === 1;
       if (isServed && !wasServed) this.#activated(vector, endsWake, nowNs);
       else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
@@ -180,24 +179,24 @@ export class Throttle {
     if (vector === undefined) return;
     vector.configPending = true;
     this.#observer?.cause(vector.index, -1, CAUSE_KIND_CONFIG, nowNs);
-    this.#sendConfig(vector, nowNs);
+    this.#delivery.notifyConfig(vector, nowNs);
   }
 
   /** R17: what the driver has not been told goes out now, whatever the interval says; then nothing leaves until `resume`. */
   suspend(nowNs: number): void {
     for (const vector of this.vectors) {
-      if (this.#servedBy(vector).active && !vector.masked && vector.hasPendingQueue()) {
-        this.#notify(vector, NOTIFY_LATENCY, nowNs);
+      if (this.#delivery.servedBy(vector).active && !vector.masked && vector.hasPendingQueue()) {
+        this.#delivery.notify(vector, NOTIFY_LATENCY, nowNs);
       }
       vector.deadlineNs = NEVER;
     }
-    this.#suspended = true;
+    this.#delivery.suspended = true;
   }
 
   resume(nowNs: number): void {
-    this.#suspended = false;
+    this.#delivery.suspended = false;
     for (const vector of this.vectors) {
-      if (vector.configPending) this.#sendConfig(vector, nowNs);
+      if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
       this.#evaluate(vector, nowNs, true);
     }
   }
@@ -207,7 +206,7 @@ export class Throttle {
    * counts, and a wake that the host is acting on.
    */
   reset(): void {
-    this.#suspended = false;
+    this.#delivery.suspended = false;
     this.configVector = 0;
     for (const vector of this.vectors) {
       for (const cause of vector.queues) this.#causes[cause.queue] = undefined;
@@ -242,16 +241,16 @@ export class Throttle {
 
   /** A register of `vector` was written: what is due under the new value goes at once (R8). RX_FREE_MIN asks for `guard` (R5). */
   reprogrammed(vector: InterruptVector, guard: boolean, nowNs: number): void {
-    if (vector.configPending) this.#sendConfig(vector, nowNs);
+    if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
     this.#evaluate(vector, nowNs, guard);
   }
 
   /** TARGET or REDIRECT was written: the vector may be served by a vCPU of another state from now on (R14). */
   retarget(vector: InterruptVector, target: number, redirectMask: number, nowNs: number): void {
-    const wasServed = this.#servedBy(vector).active;
+    const wasServed = this.#delivery.servedBy(vector).active;
     vector.target = target;
     vector.redirectMask = redirectMask;
-    const isServed = this.#servedBy(vector).active;
+    const isServed = this.#delivery.servedBy(vector).active;
     if (isServed && !wasServed) this.#activated(vector, false, nowNs);
     else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
     else this.#evaluate(vector, nowNs, false);
@@ -259,7 +258,7 @@ export class Throttle {
 
   /** ITR_COUNT: ns left of the interval that runs now. */
   runningIntervalNs(vector: InterruptVector, nowNs: number): number {
-    const endNs = this.#servedBy(vector).active ? vector.lastNotifyNs + vector.latencyNs : vector.deadlineNs;
+    const endNs = this.#delivery.servedBy(vector).active ? vector.lastNotifyNs + vector.latencyNs : vector.deadlineNs;
     return endNs === NEVER ? 0 : Math.max(0, endNs - nowNs);
   }
 
@@ -268,16 +267,6 @@ export class Throttle {
   /** Block 0 serves the wakes of queues that have no vector (docs/throttling.md, host window). */
   #vectorOf(cause: QueueCause): InterruptVector {
     return this.vectors[cause.vector === NO_VECTOR ? 0 : cause.vector]!;
-  }
-
-  /** R14: the vCPU that the vector interrupts: its target, or an active sibling where the interrupt's address allows it. */
-  #servedBy(vector: InterruptVector): VcpuPresence {
-    const target = this.vcpus[vector.target]!;
-    if (target.active || vector.redirectMask === 0) return target;
-    for (let i = 0; i < this.vcpus.length; i++) {
-      if ((vector.redirectMask >>> i) & 1 && this.vcpus[i]!.active) return this.vcpus[i]!;
-    }
-    return target;
   }
 
   /** R9: whether the batch crosses the driver's event is decided here, once, and remembered. */
@@ -294,8 +283,8 @@ export class Throttle {
   /** Sends what is due on `vector` and sets its deadline anew. `lookAtGuard`: one of R5's occasions. */
   #evaluate(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
     vector.deadlineNs = NEVER;
-    if (this.#suspended) return;
-    const vcpu = this.#servedBy(vector);
+    if (this.#delivery.suspended) return;
+    const vcpu = this.#delivery.servedBy(vector);
     if (vcpu.active) this.#evaluateActive(vector, nowNs, lookAtGuard);
     else this.#evaluateInactive(vector, vcpu, nowNs, lookAtGuard);
   }
@@ -308,8 +297,8 @@ export class Throttle {
     let dueNs = Math.max(vector.lastNotifyNs + vector.latencyNs, readyNs);
     // R7: what would fall behind the end of the slice comes before it. A slice end that has passed says nothing.
     if (nowNs <= vector.sliceEndNs && dueNs > vector.sliceEndNs) dueNs = vector.sliceEndNs;
-    if (dueNs <= nowNs) this.#notify(vector, NOTIFY_LATENCY, nowNs);
-    else if (lookAtGuard && vector.guardTripped(true)) this.#notify(vector, NOTIFY_GUARD, nowNs);
+    if (dueNs <= nowNs) this.#delivery.notify(vector, NOTIFY_LATENCY, nowNs);
+    else if (lookAtGuard && vector.guardTripped(true)) this.#delivery.notify(vector, NOTIFY_GUARD, nowNs);
     else vector.deadlineNs = dueNs;
   }
 
@@ -322,12 +311,12 @@ export class Throttle {
       return;
     }
     if (lookAtGuard && vector.guardTripped(false)) {
-      this.#wake(vector, WAKE_GUARD, nowNs);
+      this.#delivery.wake(vector, WAKE_GUARD, nowNs);
       return;
     }
     // R4 and R7: from the first frame, or from the deactivation if one waited then. R16: the idle are not kept waiting.
     const dueNs = Math.max(waitingSinceNs, vcpu.deactivatedAtNs) + (vcpu.idle ? vector.latencyNs : vector.overflowNs);
-    if (dueNs <= nowNs) this.#wake(vector, WAKE_OVERFLOW, nowNs);
+    if (dueNs <= nowNs) this.#delivery.wake(vector, WAKE_OVERFLOW, nowNs);
     else vector.deadlineNs = dueNs;
   }
 
@@ -342,21 +331,21 @@ export class Throttle {
       }
     }
     vector.deadlineNs = NEVER;
-    if (this.#suspended) return;
-    if (vector.configPending) this.#sendConfig(vector, nowNs);
-    if (endsWake && !vector.masked && vector.hasPendingQueue()) this.#notify(vector, NOTIFY_WAKE, nowNs);
+    if (this.#delivery.suspended) return;
+    if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
+    if (endsWake && !vector.masked && vector.hasPendingQueue()) this.#delivery.notify(vector, NOTIFY_WAKE, nowNs);
     else this.#evaluate(vector, nowNs, false);
   }
 
   /** R7. */
   #deactivated(vector: InterruptVector, nowNs: number): void {
-    const vcpu = this.#servedBy(vector);
+    const vcpu = this.#delivery.servedBy(vector);
     for (const cause of vector.queues) {
       const unread =
         cause.kind === CAUSE_KIND_RX ? cause.pending || cause.source.mayHaveUnread() : vcpu.idle && cause.pending;
       cause.waitingSinceNs = unread ? nowNs : NEVER;
     }
-    if (vector.configPending && !this.#suspended) this.#sendConfig(vector, nowNs);
+    if (vector.configPending && !this.#delivery.suspended) this.#delivery.notifyConfig(vector, nowNs);
     this.#evaluate(vector, nowNs, true);
   }
 
@@ -372,60 +361,17 @@ export class Throttle {
 
   /** R11: past both intervals while credits last; not where the interval has let it through already. */
   #bypass(vector: InterruptVector, cause: QueueCause, vcpu: VcpuPresence, nowNs: number): void {
-    if (this.#suspended) return;
+    if (this.#delivery.suspended) return;
     if (vcpu.active) {
       if (cause.pending && !vector.masked && vector.urgent.take(nowNs)) {
         vector.deadlineNs = NEVER;
-        this.#notify(vector, NOTIFY_URGENT, nowNs);
+        this.#delivery.notify(vector, NOTIFY_URGENT, nowNs);
       }
     } else if (vcpu.wakeOutstanding) {
       vector.counters.wakesCoalesced++;
     } else if (vector.urgent.take(nowNs)) {
       vector.deadlineNs = NEVER;
-      this.#wake(vector, WAKE_URGENT, nowNs);
-    }
-  }
-
-  /** R2: one notification for all causes of the vector; the next interval starts here. R9: unless the driver no longer wants any. */
-  #notify(vector: InterruptVector, why: number, nowNs: number): void {
-    let wanted = false;
-    for (let i = 0; i < vector.queues.length; i++) {
-      const cause = vector.queues[i]!;
-      if (!cause.pending) continue;
-      if (cause.stillWanted()) {
-        wanted = true;
-        cause.clearNotified();
-      } else {
-        cause.drop();
-        vector.counters.causesSuppressed++;
-      }
-    }
-    if (!wanted) return;
-    vector.lastNotifyNs = nowNs;
-    vector.counters.notifications[why]!++;
-    this.#sink.notify(vector.index, why, nowNs);
-  }
-
-  /** R2: the cause stays until the activation. */
-  #wake(vector: InterruptVector, why: number, nowNs: number): void {
-    this.vcpus[vector.target]!.wakeOutstanding = true;
-    // Other vectors of the same vCPU need no deadline of their own now (R4).
-    for (const other of this.vectors) if (other.target === vector.target) other.deadlineNs = NEVER;
-    vector.counters.wakes[why]!++;
-    this.#sink.wake(vector.target, why, nowNs);
-  }
-
-  #sendConfig(vector: InterruptVector, nowNs: number): void {
-    if (this.#suspended || vector.masked) return;
-    const vcpu = this.#servedBy(vector);
-    if (vcpu.active) {
-      vector.configPending = false;
-      vector.counters.notifications[NOTIFY_CONFIG]!++;
-      this.#sink.notify(vector.index, NOTIFY_CONFIG, nowNs);
-    } else if (vcpu.wakeOutstanding) {
-      vector.counters.wakesCoalesced++;
-    } else {
-      this.#wake(vector, WAKE_CONFIG, nowNs);
+      this.#delivery.wake(vector, WAKE_URGENT, nowNs);
     }
   }
 }

@@ -68,6 +68,15 @@ export class CardRecorder implements CardObserver {
 
   programmed(vector: number, program: ThrottleProgram, nowNs: number): void {
     const sliceEndNs = Number.isFinite(program.sliceEndNs) ? program.sliceEndNs : -1;
-    this.#log?.record(nowNs, EV_THROTTLE, this.#guest, vector, program.latencyNs, program.overflowNs, program.freeMin, sliceEndNs);
+    this.#log?.record(
+      nowNs,
+      EV_THROTTLE,
+      this.#guest,
+      vector,
+      program.latencyNs,
+      program.overflowNs,
+      program.freeMin,
+      sliceEndNs,
+    );
   }
 }
