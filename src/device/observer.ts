@@ -20,4 +20,6 @@ export interface CardObserver {
   dropped(frameId: number, queue: number, why: number, nowNs: number): void;
   /** A cause was latched: the driver wants an interrupt for what was just used. */
   cause(vector: number, queue: number, kind: number, nowNs: number): void;
+  /** The driver broke a rule of the standard: `code` is one of FAULT_*, `queue` is -1 if it belongs to none. */
+  fault?(code: number, queue: number, nowNs: number): void;
 }

@@ -30,6 +30,11 @@ export class CardRecorder implements CardObserver {
     this.#notifyNs = notifyNs;
   }
 
+  /** The state that the guest is in when the run begins. */
+  begin(active: boolean): void {
+    this.#active = active;
+  }
+
   arrived(frameId: number, queue: number, lengthBytes: number, nowNs: number): void {
     this.#log?.record(nowNs, EV_ARRIVE, this.#guest, frameId, queue, lengthBytes, 0, 0);
   }

@@ -1,0 +1,45 @@
+/** Public face of the card: `spillway/device`. */
+
+export { FAULTS, type FaultDescription } from "./faults.ts";
+export {
+  type InterruptSink,
+  NOTIFY_CONFIG,
+  NOTIFY_GUARD,
+  NOTIFY_LATENCY,
+  NOTIFY_URGENT,
+  NOTIFY_WAKE,
+  WAKE_CONFIG,
+  WAKE_GUARD,
+  WAKE_OVERFLOW,
+  WAKE_URGENT,
+} from "./interrupts.ts";
+export { Frame, type FramePort } from "./link/frame-port.ts";
+export { LoopbackPort } from "./link/loopback.ts";
+export { type CopyWithin, GuestMemory, type MemoryRegion } from "./memory/guest-memory.ts";
+export { FEATURES, type FeatureName } from "./net/features.ts";
+export { NetCard } from "./net/net-card.ts";
+export type { NetCardOptions } from "./net/net-card-options.ts";
+export { CardStatistics, QueueStatistics } from "./net/statistics.ts";
+export type { StagingArea } from "./net/transmit-staging.ts";
+export {
+  CAUSE_KIND_CONFIG,
+  CAUSE_KIND_CTRL,
+  CAUSE_KIND_RX,
+  CAUSE_KIND_TX,
+  type CardObserver,
+  DROP_FAULT,
+  DROP_NO_BUFFER,
+  DROP_NOT_READY,
+  DROP_SUSPENDED,
+  DROP_TOO_LONG,
+} from "./observer.ts";
+export { Throttle } from "./throttle/throttle.ts";
+export { MMIO_REGISTERS, MMIO_WINDOW_BYTES, MmioTransport } from "./transport/mmio.ts";
+export {
+  compileRegisters,
+  NO_REGISTER,
+  type RegisterAccess,
+  type RegisterDefinition,
+  RegisterTable,
+  type RegisterWidth,
+} from "./transport/register-table.ts";

@@ -1,0 +1,102 @@
+/**
+ * The guest's own interrupt coalescing (virtio 1.4 §5.1.9.5.10): parameters per queue, and the defaults that a queue
+ * takes when it is enabled. The throttle applies them (R12).
+ */
+
+import type { Throttle } from "../throttle/throttle.ts";
+import type { SplitQueue } from "../virtqueue/split-queue.ts";
+
+interface Parameters {
+  maxUsecs: number;
+  maxPackets: number;
+}
+
+export const COALESCE_RX = 0;
+export const COALESCE_TX = 1;
+
+export class Coalescing {
+  readonly #throttle: Throttle;
+  // The receive and transmit queues alone: 2i and 2i + 1.
+  readonly #queues: readonly SplitQueue[];
+  readonly #current: readonly Parameters[];
+  // What RX_SET and TX_SET have set, indexed by COALESCE_*.
+  readonly #defaults: readonly [Parameters, Parameters] = [none(), none()];
+  // 1 for each queue whose parameters the throttle does not know yet.
+  readonly #changed: Uint8Array;
+
+  constructor(throttle: Throttle, queues: readonly SplitQueue[]) {
+    this.#throttle = throttle;
+    this.#queues = queues;
+    this.#current = queues.map(none);
+    this.#changed = new Uint8Array(queues.length);
+  }
+
+  /** RX_SET or TX_SET: sets all queues of a direction, and what those take that are enabled later. */
+  setAll(direction: typeof COALESCE_RX | typeof COALESCE_TX, maxUsecs: number, maxPackets: number): void {
+    const defaults = this.#defaults[direction];
+    defaults.maxUsecs = maxUsecs;
+    defaults.maxPackets = maxPackets;
+    for (let index: number = direction; index < this.#queues.length; index += 2) {
+      if (this.isEnabled(index)) this.#set(index, maxUsecs, maxPackets);
+    }
+  }
+
+  /** VQ_SET; false unless `index` is an enabled receive or transmit queue (NCOAL-4). */
+  setQueue(index: number, maxUsecs: number, maxPackets: number): boolean {
+    if (!this.isEnabled(index)) return false;
+    this.#set(index, maxUsecs, maxPackets);
+    return true;
+  }
+
+  isEnabled(index: number): boolean {
+    return index < this.#queues.length && this.#queues[index]!.started;
+  }
+
+  maxUsecs(index: number): number {
+    return this.#current[index]!.maxUsecs;
+  }
+
+  maxPackets(index: number): number {
+    return this.#current[index]!.maxPackets;
+  }
+
+  /** The queue was enabled: it takes the parameters of its direction (NCOAL-5, NCOAL-6). */
+  queueEnabled(index: number): void {
+    if (index >= this.#queues.length) return;
+    const { maxUsecs, maxPackets } = this.#defaults[index % 2 === 0 ? COALESCE_RX : COALESCE_TX];
+    this.#set(index, maxUsecs, maxPackets);
+  }
+
+  /**
+   * Passes on what has changed. It may interrupt the driver at once, and so lead anywhere: to be called when the queues
+   * are in order.
+   */
+  apply(nowNs: number): void {
+    for (let index = 0; index < this.#queues.length; index++) {
+      if (this.#changed[index] === 0 || !this.isEnabled(index)) continue;
+      this.#changed[index] = 0;
+      const { maxUsecs, maxPackets } = this.#current[index]!;
+      this.#throttle.setCoalescing(index, maxUsecs, maxPackets, nowNs);
+    }
+  }
+
+  /** NCOAL-9; the throttle forgets by its own reset. */
+  reset(): void {
+    for (const parameters of [...this.#current, ...this.#defaults]) {
+      parameters.maxUsecs = 0;
+      parameters.maxPackets = 0;
+    }
+    this.#changed.fill(0);
+  }
+
+  #set(index: number, maxUsecs: number, maxPackets: number): void {
+    const current = this.#current[index]!;
+    current.maxUsecs = maxUsecs;
+    current.maxPackets = maxPackets;
+    this.#changed[index] = 1;
+  }
+}
+
+function none(): Parameters {
+  return { maxUsecs: 0, maxPackets: 0 };
+}

@@ -1,0 +1,57 @@
+/** Counters of a card: every frame, every drop and every fault is in exactly one of them. */
+
+import { FAULTS } from "../faults.ts";
+import { DROP_SUSPENDED } from "../observer.ts";
+
+const DROP_REASON_COUNT = DROP_SUSPENDED + 1;
+
+/** Counters of one queue. A receive queue counts what it has delivered, a transmit queue what the wire has taken. */
+export class QueueStatistics {
+  frames = 0;
+  /** Bytes of those frames, without the virtio-net header. */
+  bytes = 0;
+  /** Chains returned to the driver, faulty ones too. */
+  buffers = 0;
+  /** Batches published: stores of `used.idx`. */
+  batches = 0;
+  /** Kicks that the driver has sent for this queue. */
+  kicks = 0;
+  /** Frames dropped, by DROP_* reason; on a transmit queue DROP_NO_BUFFER stands for "refused by the link". */
+  readonly drops = new Float64Array(DROP_REASON_COUNT);
+  /** Faults, by FAULT_* code. */
+  readonly faults = new Float64Array(FAULTS.length);
+
+  get dropped(): number {
+    return sum(this.drops);
+  }
+}
+
+export class CardStatistics {
+  /** Indexed by virtqueue. */
+  readonly queues: readonly QueueStatistics[];
+  /** Faults that belong to no queue: negotiation, registers. By FAULT_* code. */
+  readonly faults = new Float64Array(FAULTS.length);
+  /** Device resets by the driver, and requests for one by the card. */
+  resets = 0;
+  needsReset = 0;
+
+  constructor(queueCount: number) {
+    this.queues = Array.from({ length: queueCount }, () => new QueueStatistics());
+  }
+
+  /** Faults of one code, in all queues and elsewhere. */
+  faultCount(code: number): number {
+    return this.queues.reduce((total, queue) => total + queue.faults[code]!, this.faults[code]!);
+  }
+
+  /** All faults. */
+  get faultTotal(): number {
+    return this.queues.reduce((total, queue) => total + sum(queue.faults), sum(this.faults));
+  }
+}
+
+function sum(counters: Float64Array): number {
+  let total = 0;
+  for (const count of counters) total += count;
+  return total;
+}

@@ -1,0 +1,152 @@
+/**
+ * The transmit path of one queue: each chain is gathered once into memory that the guest cannot reach, checked there,
+ * and handed to the wire without its header. Source: virtio 1.4 §5.1.9.2.
+ */
+
+import { FAULT_NONE, FAULT_TX_OFFLOAD, FAULT_TX_TOO_LONG, FAULT_TX_TOO_SHORT, FAULT_TX_WRITABLE } from "../faults.ts";
+import { Frame, type FramePort } from "../link/frame-port.ts";
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import { DROP_FAULT, DROP_NO_BUFFER, DROP_NOT_READY, DROP_TOO_LONG } from "../observer.ts";
+import {
+  ETHERNET_HEADER_BYTES,
+  NET_HDR_BYTES,
+  NET_HDR_F_NEEDS_CSUM,
+  NET_HDR_FLAGS,
+  NET_HDR_GSO_NONE,
+  NET_HDR_GSO_TYPE,
+  VLAN_TAG_BYTES,
+} from "../spec/virtio-net.ts";
+import type { Throttle } from "../throttle/throttle.ts";
+import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
+import { type SplitQueue, TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT } from "../virtqueue/split-queue.ts";
+import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
+import type { QueueStatistics } from "./statistics.ts";
+import type { TransmitStaging } from "./transmit-staging.ts";
+
+export class TransmitPath implements QueuePath {
+  /** Without a link, frames are used and dropped. */
+  linkUp = true;
+  readonly #index: number;
+  readonly #queue: SplitQueue;
+  readonly #statistics: QueueStatistics;
+  readonly #port: FramePort;
+  readonly #staging: TransmitStaging;
+  readonly #memory: GuestMemory;
+  readonly #chain: DescriptorChain;
+  readonly #throttle: Throttle;
+  readonly #faults: FaultSink;
+  readonly #frame: Frame;
+  #frameBytesMax = 0;
+  // Chains used since the last publishing.
+  #batch = 0;
+
+  constructor(context: PathContext, port: FramePort, staging: TransmitStaging) {
+    this.#index = context.index;
+    this.#queue = context.queue;
+    this.#statistics = context.statistics;
+    this.#port = port;
+    this.#staging = staging;
+    this.#memory = context.memory;
+    this.#chain = context.chain;
+    this.#throttle = context.throttle;
+    this.#faults = context.faults;
+    this.#frame = new Frame(staging.bytes);
+  }
+
+  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
+  configure(mtu: number | null): void {
+    const linkMax = Math.min(this.#port.maxFrameBytes, this.#staging.lengthBytes - NET_HDR_BYTES);
+    this.#frameBytesMax = mtu === null ? linkMax : Math.min(linkMax, mtu + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES);
+  }
+
+  /**
+   * Sends what the driver has queued, at most `budgetFrames` chains, and publishes them as used in one batch. Returns
+   * the number of chains. If it is less than the budget, the queue is empty and the driver will kick at its next one.
+   */
+  run(budgetFrames: number, nowNs: number): number {
+    const queue = this.#queue;
+    const epoch = queue.epoch;
+    let chains = 0;
+    while (chains < budgetFrames) {
+      const taken = queue.take(this.#chain);
+      if (taken === TAKE_EMPTY) {
+        if (queue.armKick() === 0 && !queue.broken) break;
+        continue;
+      }
+      if (taken === TAKE_BROKEN) {
+        this.#faults.ringFault(this.#index, queue.fault, nowNs);
+        return chains;
+      }
+      chains++;
+      const fault = taken === TAKE_FAULT ? queue.fault : this.#gather();
+      // All that is needed of the chain is copied: it is used before the frame goes out, so that whatever the
+      // receiver calls here finds the queue in order.
+      queue.pushUsed(this.#chain.head, 0);
+      this.#batch++;
+      this.#statistics.buffers++;
+      if (fault !== FAULT_NONE) {
+        this.#statistics.drops[fault === FAULT_TX_TOO_LONG ? DROP_TOO_LONG : DROP_FAULT]!++;
+        this.#faults.chainFault(this.#index, fault, nowNs);
+      } else {
+        this.#send(nowNs);
+      }
+      // The call may have reset or suspended the card.
+      if (queue.epoch !== epoch) return chains;
+    }
+    this.finish(nowNs);
+    return chains;
+  }
+
+  finish(nowNs: number): void {
+    if (this.#batch === 0) return;
+    const frames = this.#batch;
+    const fromUsedIdx = this.#queue.usedIdx;
+    this.abandon();
+    this.#queue.publish();
+    this.#statistics.batches++;
+    this.#throttle.published(this.#index, fromUsedIdx, frames, false, nowNs);
+  }
+
+  abandon(): void {
+    this.#batch = 0;
+  }
+
+  /** Copies the chain to the staging area, then checks its header there, where the driver cannot change it. */
+  #gather(): number {
+    const chain = this.#chain;
+    const staging = this.#staging;
+    if (chain.writableBytes !== 0) return FAULT_TX_WRITABLE;
+    const frameBytes = chain.readableBytes - NET_HDR_BYTES;
+    if (frameBytes < ETHERNET_HEADER_BYTES) return FAULT_TX_TOO_SHORT;
+    if (frameBytes > this.#frameBytesMax) return FAULT_TX_TOO_LONG;
+    const bytes = staging.bytes;
+    let at = staging.offset;
+    for (let segment = 0; segment < chain.count; segment++) {
+      const lengthBytes = chain.lengths[segment]!;
+      this.#memory.copyOut(chain.offsets[segment]!, bytes, at, lengthBytes);
+      at += lengthBytes;
+    }
+    const flags = bytes[staging.offset + NET_HDR_FLAGS]!;
+    const gsoType = bytes[staging.offset + NET_HDR_GSO_TYPE]!;
+    // No CSUM or HOST_* feature is offered (§5.1.9.2.1); flags that mean nothing to us are ignored (NTX-1).
+    if ((flags & NET_HDR_F_NEEDS_CSUM) !== 0 || gsoType !== NET_HDR_GSO_NONE) return FAULT_TX_OFFLOAD;
+    const frame = this.#frame;
+    frame.bytes = bytes;
+    frame.offset = staging.offset + NET_HDR_BYTES;
+    frame.lengthBytes = frameBytes;
+    return FAULT_NONE;
+  }
+
+  #send(nowNs: number): void {
+    const statistics = this.#statistics;
+    const lengthBytes = this.#frame.lengthBytes;
+    if (!this.linkUp) {
+      statistics.drops[DROP_NOT_READY]!++;
+    } else if (this.#port.transmit(this.#frame, nowNs)) {
+      statistics.frames++;
+      statistics.bytes += lengthBytes;
+    } else {
+      statistics.drops[DROP_NO_BUFFER]!++;
+    }
+  }
+}

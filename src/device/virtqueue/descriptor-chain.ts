@@ -1,0 +1,138 @@
+/**
+ * One descriptor chain, read once from the ring into private memory and checked: what the guest changes afterwards
+ * changes nothing here. A chain object is reused for every buffer; nothing is allocated per chain.
+ */
+
+import {
+  FAULT_ADDRESS,
+  FAULT_CHAIN_BYTES,
+  FAULT_CHAIN_TOO_LONG,
+  FAULT_INDIRECT_LENGTH,
+  FAULT_INDIRECT_NESTED,
+  FAULT_INDIRECT_NOT_NEGOTIATED,
+  FAULT_INDIRECT_WITH_NEXT,
+  FAULT_NEXT_OUT_OF_RANGE,
+  FAULT_NONE,
+  FAULT_READABLE_AFTER_WRITABLE,
+} from "../faults.ts";
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import {
+  DESC_ADDR_HIGH,
+  DESC_ADDR_LOW,
+  DESC_BYTES,
+  DESC_F_INDIRECT,
+  DESC_F_NEXT,
+  DESC_F_WRITE,
+  DESC_FLAGS,
+  DESC_LEN,
+} from "../spec/split-ring.ts";
+
+const TWO_POW_32 = 2 ** 32;
+
+export class DescriptorChain {
+  /** Index of the chain's first descriptor: what the used ring gives back. */
+  head = 0;
+  /** Segments, those of no bytes left out; the first `readableCount` are device-readable, the others writable. */
+  count = 0;
+  readableCount = 0;
+  readableBytes = 0;
+  writableBytes = 0;
+  /** Descriptors that were read, empty ones too: what the walk has cost. */
+  descriptors = 0;
+  /** Byte offset in the guest's buffer, and length, of each segment. */
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+
+  constructor(descriptorsMax: number) {
+    this.offsets = new Uint32Array(descriptorsMax);
+    this.lengths = new Uint32Array(descriptorsMax);
+  }
+
+  /**
+   * Reads the chain that begins at descriptor `head` of the table at byte offset `table`.
+   * Returns FAULT_NONE, or the first fault; then only `head` and `descriptors` mean anything.
+   */
+  read(memory: GuestMemory, table: number, size: number, head: number, indirectAllowed: boolean): number {
+    this.head = head;
+    const u32 = memory.u32;
+    const index = (table >>> 2) + head * 4;
+    const high = u32[index + 1]!;
+    const length = u32[index + 2]!;
+    const flags = u32[index + 3]!;
+    if ((flags & (DESC_F_NEXT | DESC_F_INDIRECT)) !== 0 || length === 0) {
+      return this.#walk(memory, table, size, head, indirectAllowed);
+    }
+    // Most buffers are one descriptor.
+    const offset = memory.translate(u32[index]! + high * TWO_POW_32, length);
+    this.descriptors = 1;
+    if (offset < 0) return FAULT_ADDRESS;
+    this.count = 1;
+    this.offsets[0] = offset;
+    this.lengths[0] = length;
+    const writable = (flags & DESC_F_WRITE) !== 0;
+    this.readableCount = writable ? 0 : 1;
+    this.readableBytes = writable ? 0 : length;
+    this.writableBytes = writable ? length : 0;
+    return FAULT_NONE;
+  }
+
+  #walk(memory: GuestMemory, table: number, size: number, head: number, indirectAllowed: boolean): number {
+    this.count = 0;
+    this.readableCount = 0;
+    this.readableBytes = 0;
+    this.writableBytes = 0;
+    this.descriptors = 0;
+    let tableOffset = table;
+    let entries = size;
+    let current = head;
+    let indirect = false;
+    for (;;) {
+      const at = tableOffset + current * DESC_BYTES;
+      const address = memory.loadU32(at + DESC_ADDR_LOW) + memory.loadU32(at + DESC_ADDR_HIGH) * TWO_POW_32;
+      const length = memory.loadU32(at + DESC_LEN);
+      const flagsAndNext = memory.loadU32(at + DESC_FLAGS);
+      if ((flagsAndNext & DESC_F_INDIRECT) !== 0) {
+        // virtio 1.4 §2.7.5.3.1: no table inside a table, not without the feature, not together with NEXT.
+        if (indirect) return FAULT_INDIRECT_NESTED;
+        if (!indirectAllowed) return FAULT_INDIRECT_NOT_NEGOTIATED;
+        if ((flagsAndNext & DESC_F_NEXT) !== 0) return FAULT_INDIRECT_WITH_NEXT;
+        if (length === 0 || length % DESC_BYTES !== 0) return FAULT_INDIRECT_LENGTH;
+        const offset = memory.translate(address, length);
+        if (offset < 0) return FAULT_ADDRESS;
+        // The WRITE flag of this descriptor says nothing (virtio 1.4 §2.7.5.3.2, SIND-1).
+        indirect = true;
+        tableOffset = offset;
+        entries = length / DESC_BYTES;
+        current = 0;
+        continue;
+      }
+      // More descriptors than the queue size is a loop, or a chain that §2.7.5.3.1 forbids: this ends every walk.
+      if (this.descriptors === size) return FAULT_CHAIN_TOO_LONG;
+      this.descriptors++;
+      const fault = this.#append(memory, address, length, (flagsAndNext & DESC_F_WRITE) !== 0);
+      if (fault !== FAULT_NONE) return fault;
+      if ((flagsAndNext & DESC_F_NEXT) === 0) return FAULT_NONE;
+      current = flagsAndNext >>> 16;
+      if (current >= entries) return FAULT_NEXT_OUT_OF_RANGE;
+    }
+  }
+
+  #append(memory: GuestMemory, address: number, length: number, writable: boolean): number {
+    // The standard does not forbid an empty descriptor: it counts, and holds nothing.
+    if (length === 0) return FAULT_NONE;
+    const offset = memory.translate(address, length);
+    if (offset < 0) return FAULT_ADDRESS;
+    // virtio 1.4 §2.7.4.2: writable elements come after readable ones.
+    if (!writable && this.writableBytes > 0) return FAULT_READABLE_AFTER_WRITABLE;
+    this.offsets[this.count] = offset;
+    this.lengths[this.count] = length;
+    this.count++;
+    if (writable) {
+      this.writableBytes += length;
+    } else {
+      this.readableBytes += length;
+      this.readableCount++;
+    }
+    return this.readableBytes + this.writableBytes > TWO_POW_32 ? FAULT_CHAIN_BYTES : FAULT_NONE;
+  }
+}

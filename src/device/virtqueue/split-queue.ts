@@ -1,0 +1,307 @@
+/**
+ * The device's side of a split virtqueue (virtio 1.4 §2.7).
+ *
+ * The card takes chains from the available ring, and puts their heads into the used ring. Both work in batches:
+ * `avail.idx` is loaded once and the entries up to it are taken before it is loaded again; used elements are written
+ * plainly and become visible together, when `publish` stores `used.idx`. Taken chains can be given back (`rewind`).
+ *
+ * Faults of one chain leave the queue usable: its head was taken and must be returned with length 0. After a fault of
+ * the ring itself nothing that the driver says can be believed: the queue is `broken` until the device is reset.
+ */
+
+import { FAULT_AVAIL_IDX, FAULT_HEAD_OUT_OF_RANGE, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import {
+  AVAIL_ALIGN,
+  AVAIL_F_NO_INTERRUPT,
+  AVAIL_FLAGS,
+  AVAIL_IDX,
+  AVAIL_RING,
+  availAreaBytes,
+  availEventOffset,
+  DESC_ALIGN,
+  descAreaBytes,
+  QUEUE_SIZE_MAX,
+  USED_ALIGN,
+  USED_F_NO_NOTIFY,
+  USED_FLAGS,
+  USED_IDX,
+  USED_RING,
+  usedAreaBytes,
+  usedEventOffset,
+} from "../spec/split-ring.ts";
+import type { InterruptSource } from "../throttle/interrupt-source.ts";
+import type { DescriptorChain } from "./descriptor-chain.ts";
+
+/** What `take` gives. */
+export const TAKE_EMPTY = 0;
+/** The chain is valid. */
+export const TAKE_CHAIN = 1;
+/** `chain.head` was taken, but its chain breaks a rule, see `fault`: return it with length 0. */
+export const TAKE_FAULT = 2;
+/** The ring breaks a rule, see `fault`: the device needs a reset. */
+export const TAKE_BROKEN = 3;
+
+export class SplitQueue implements InterruptSource {
+  /** Index of the next used entry, mod 2^16, as published in `used.idx`. */
+  usedIdx = 0;
+  /** Number of entries; 0 while the queue is not enabled. */
+  size = 0;
+  /** Code of the last fault that `take` met. */
+  fault: number = FAULT_NONE;
+  /** True after a fault of the ring itself. */
+  broken = false;
+  /**
+   * Changes whenever the queue starts another life or stops. Who calls out in mid-batch compares it afterwards: the
+   * callee may have reset the card.
+   */
+  epoch = 0;
+
+  readonly #memory: GuestMemory;
+  readonly #wantsKicks: boolean;
+  #mask = 0;
+  // Byte offsets of the three areas in the buffer.
+  #table = 0;
+  #avail = 0;
+  #used = 0;
+  #indirectAllowed = false;
+  #eventIdx = false;
+  #started = false;
+  #armed = false;
+  // avail.idx as last loaded, and the next entry to take; both mod 2^16.
+  #availIdx = 0;
+  #nextAvail = 0;
+  // Index of the next used entry to write, mod 2^16: ahead of usedIdx by the unpublished batch.
+  #nextUsed = 0;
+  #everUsed = false;
+
+  /** @param wantsKicks false if the card looks at the available ring anyway, as it does before it drops a frame */
+  constructor(memory: GuestMemory, wantsKicks: boolean) {
+    this.#memory = memory;
+    this.#wantsKicks = wantsKicks;
+  }
+
+  get enabled(): boolean {
+    return this.size !== 0;
+  }
+
+  /** True while the device may touch the rings: between `start` and `stop`. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** True if the driver will kick at the next buffer that it makes available, so that nobody needs to look. */
+  get armed(): boolean {
+    return this.#armed;
+  }
+
+  /** Used entries that are written but not yet published. */
+  get unpublished(): number {
+    return (this.#nextUsed - this.usedIdx) & 0xffff;
+  }
+
+  /** Available chains that the last load of `avail.idx` has shown and that are not taken. */
+  get cachedFree(): number {
+    return (this.#availIdx - this.#nextAvail) & 0xffff;
+  }
+
+  /**
+   * Takes over the driver's setup of the queue, all indices 0; touches no guest memory. Returns FAULT_QUEUE_SETUP, and
+   * stays disabled, unless the size is a power of two and the areas are aligned, inside guest memory and apart (§2.7).
+   */
+  enable(
+    size: number,
+    tableAddress: number,
+    availAddress: number,
+    usedAddress: number,
+    indirectAllowed: boolean,
+    eventIdx: boolean,
+  ): number {
+    this.reset();
+    if (size < 1 || size > QUEUE_SIZE_MAX || (size & (size - 1)) !== 0) return FAULT_QUEUE_SETUP;
+    if (tableAddress % DESC_ALIGN !== 0 || availAddress % AVAIL_ALIGN !== 0 || usedAddress % USED_ALIGN !== 0) {
+      return FAULT_QUEUE_SETUP;
+    }
+    const table = this.#memory.translate(tableAddress, descAreaBytes(size));
+    const avail = this.#memory.translate(availAddress, availAreaBytes(size));
+    const used = this.#memory.translate(usedAddress, usedAreaBytes(size));
+    if (table < 0 || avail < 0 || used < 0) return FAULT_QUEUE_SETUP;
+    // The used ring is ours to write, the other two are not (SDESC-4).
+    const usedEnd = used + usedAreaBytes(size);
+    if (used < table + descAreaBytes(size) && table < usedEnd) return FAULT_QUEUE_SETUP;
+    if (used < avail + availAreaBytes(size) && avail < usedEnd) return FAULT_QUEUE_SETUP;
+    this.size = size;
+    this.#mask = size - 1;
+    this.#table = table;
+    this.#avail = avail;
+    this.#used = used;
+    this.#indirectAllowed = indirectAllowed;
+    this.#eventIdx = eventIdx;
+    return FAULT_NONE;
+  }
+
+  /** Back to the state before `enable` (virtio 1.4 §2.6.1.1, VQRST-2). */
+  reset(): void {
+    this.stop();
+    this.size = 0;
+    this.usedIdx = 0;
+    this.fault = FAULT_NONE;
+    this.broken = false;
+    this.#availIdx = 0;
+    this.#nextAvail = 0;
+    this.#nextUsed = 0;
+    this.#everUsed = false;
+  }
+
+  /** The device may touch the rings from here on: DRIVER_OK, or its return after SUSPEND. */
+  start(): void {
+    if (this.size === 0) return;
+    this.#started = true;
+    this.#armed = false;
+    this.#forbidKicks();
+  }
+
+  /** The device touches the rings no more; an unpublished batch is published first by whoever wants it seen. */
+  stop(): void {
+    this.#started = false;
+    this.#armed = false;
+    this.#availIdx = this.#nextAvail;
+    this.epoch++;
+  }
+
+  /** Loads `avail.idx` afresh; returns the number of available chains, 0 if the ring is broken or not started. */
+  refresh(): number {
+    if (!this.#started || this.broken) return 0;
+    const idx = this.#memory.loadAcquireU16(this.#avail + AVAIL_IDX);
+    const ahead = (idx - this.#nextAvail) & 0xffff;
+    const taken = (this.#nextAvail - this.usedIdx) & 0xffff;
+    // virtio 1.4 §2.7.6.1: idx never goes back. At most `size` chains are in the driver's hands or ours, so it
+    // cannot be further ahead either; a chain that we have taken is not the driver's again before it is published.
+    if (ahead + taken > this.size || ahead < this.cachedFree) {
+      this.#break(FAULT_AVAIL_IDX);
+      return 0;
+    }
+    this.#availIdx = idx;
+    return ahead;
+  }
+
+  freeBuffers(): number {
+    return this.refresh();
+  }
+
+  /**
+   * Takes the next available chain into `chain`; returns one of TAKE_*. Loads `avail.idx` only when all that the last
+   * load has shown is taken.
+   */
+  take(chain: DescriptorChain): number {
+    if (this.#availIdx === this.#nextAvail) {
+      if (this.refresh() === 0) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
+      if (this.#armed) {
+        this.#armed = false;
+        this.#forbidKicks();
+      }
+    }
+    const memory = this.#memory;
+    const head = memory.u16[((this.#avail + AVAIL_RING) >>> 1) + (this.#nextAvail & this.#mask)]!;
+    if (head >= this.size) {
+      this.#break(FAULT_HEAD_OUT_OF_RANGE);
+      return TAKE_BROKEN;
+    }
+    this.#nextAvail = (this.#nextAvail + 1) & 0xffff;
+    const fault = chain.read(memory, this.#table, this.size, head, this.#indirectAllowed);
+    if (fault === FAULT_NONE) return TAKE_CHAIN;
+    this.fault = fault;
+    return TAKE_FAULT;
+  }
+
+  /** Gives back the last `count` chains taken, none of which was put into the used ring. They will be read again. */
+  rewind(count: number): void {
+    this.#nextAvail = (this.#nextAvail - count) & 0xffff;
+  }
+
+  /** Writes one used element; the driver sees it after `publish`. `lengthBytes` is what was written to the chain. */
+  pushUsed(head: number, lengthBytes: number): void {
+    const u32 = this.#memory.u32;
+    const index = ((this.#used + USED_RING) >>> 2) + (this.#nextUsed & this.#mask) * 2;
+    u32[index] = head;
+    u32[index + 1] = lengthBytes;
+    this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
+  }
+
+  /** Shows the driver all used elements that were written since the last time (virtio 1.4 §2.7.8.2, SUSED-1, SUSED-2). */
+  publish(): void {
+    this.#everUsed = true;
+    this.usedIdx = this.#nextUsed;
+    this.#memory.storeReleaseU16(this.#used + USED_IDX, this.usedIdx);
+    // Moved along with the ring: left behind, it would call for a kick once in 2^16 buffers.
+    if (this.#eventIdx && !this.#wantsKicks) this.#forbidKicks();
+  }
+
+  /**
+   * True if the driver wants an interrupt for the used entries from `sinceUsedIdx` up to `usedIdx`.
+   *
+   * The race: we store used.idx, then load the event word; the driver stores the event word, then loads used.idx.
+   * All four are Atomics, which have one order that both threads agree on, so one of the two sees the other's store:
+   * either we see that the driver waits, and interrupt it, or the driver sees our entries, and goes on polling. With
+   * plain accesses both stores can sit in store buffers while both loads read old values, and the driver would sleep
+   * with frames in its ring.
+   */
+  wantsInterrupt(sinceUsedIdx: number): boolean {
+    // Suspended, the ring may not be read (SUSPEND-3): better an interrupt too many than one lost.
+    if (!this.#started) return true;
+    if (this.#eventIdx) {
+      // SUSUP-4, SUSUP-5: the flags say nothing; an interrupt is wanted if the entry of index used_event is among
+      // the new ones. In arithmetic mod 2^16, counted back from usedIdx: it was written usedIdx - used_event - 1
+      // entries ago, and the new ones are the last usedIdx - since.
+      const event = this.#memory.loadAcquireU16(this.#avail + usedEventOffset(this.size));
+      return ((this.usedIdx - event - 1) & 0xffff) < ((this.usedIdx - sinceUsedIdx) & 0xffff);
+    }
+    // SUSUP-1…3.
+    return (this.#memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
+  }
+
+  mayHaveUnread(): boolean {
+    if (!this.#everUsed) return false;
+    if (!this.#started) return true;
+    if (this.#eventIdx) {
+      // A driver that has read everything and waits has put used_event at its last seen index, which is usedIdx.
+      return this.#memory.loadAcquireU16(this.#avail + usedEventOffset(this.size)) !== this.usedIdx;
+    }
+    return (this.#memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) !== 0;
+  }
+
+  /**
+   * Asks the driver for a kick at its next buffer, then looks at the ring once more; returns the number of available
+   * chains. To be called when the ring is found empty; if it returns more than 0 there is work, and the kick is
+   * forbidden again by the next `take`.
+   *
+   * The race: a driver that stored avail.idx before our request saw "no kick wanted" and will not kick. So avail.idx
+   * is loaded after the request is stored, and both are Atomics, as the driver's two accesses are: either it sees the
+   * request, or we see its buffer.
+   */
+  armKick(): number {
+    if (this.#eventIdx) {
+      this.#memory.storeReleaseU16(this.#used + availEventOffset(this.size), this.#nextAvail);
+    } else {
+      this.#memory.storeReleaseU16(this.#used + USED_FLAGS, 0);
+    }
+    this.#armed = true;
+    return this.refresh();
+  }
+
+  /** A hint that orders nothing, hence plain: the driver may see it late, and spurious kicks do no harm (SASUP-5). */
+  #forbidKicks(): void {
+    if (this.#eventIdx) {
+      // SASUP-3 keeps the flags at 0. An event index that lies behind is reached only after a whole turn of 2^16.
+      this.#memory.u16[(this.#used + availEventOffset(this.size)) >>> 1] = this.#nextAvail - 1;
+    } else {
+      this.#memory.u16[(this.#used + USED_FLAGS) >>> 1] = USED_F_NO_NOTIFY;
+    }
+  }
+
+  #break(fault: number): void {
+    this.fault = fault;
+    this.broken = true;
+    this.#availIdx = this.#nextAvail;
+  }
+}

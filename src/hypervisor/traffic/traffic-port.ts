@@ -1,0 +1,96 @@
+import type { Frame, FramePort } from "../../device/link/frame-port.ts";
+import { countOf, countText } from "../report/quantity.ts";
+import { PACKET_BYTES_MAX } from "./capture-source.ts";
+import type { FrameSink } from "./frame-sink.ts";
+import type { PacketSource } from "./packet-source.ts";
+import type { StampedFrames } from "./stamped-frames.ts";
+
+export interface TrafficPortOptions {
+  readonly source: PacketSource;
+  readonly frames: StampedFrames;
+  readonly sink: FrameSink;
+  /** Of every frame: 16 bits. */
+  readonly flow?: number;
+  /** The moment, on the clock of `receive`, that is time 0 of the source; Infinity = when `begin` says. */
+  readonly startNs?: number;
+}
+
+/** The wire of one guest with packets that come when their source says, whatever the guest does. */
+export class TrafficPort implements FramePort {
+  readonly maxFrameBytes = PACKET_BYTES_MAX;
+  readonly takesChecksum = false;
+  readonly takesSegmentation = false;
+  /** Stamped on every frame: the guest's state at its arrival. Whoever runs the guest keeps it. */
+  stateWord = 0;
+  /** Frames taken off the wire, which is also the sequence number of the next one. */
+  taken = 0;
+  /** When the last frame taken was due; how late it was taken is `nowNs` less this. */
+  lastScheduledNs = 0;
+  readonly #source: PacketSource;
+  readonly #frames: StampedFrames;
+  readonly #sink: FrameSink;
+  readonly #flow: number;
+  #startNs: number;
+  #dueNs: number;
+  /** The source has a packet that was not taken yet. */
+  #open = false;
+  #cut = 0;
+
+  constructor(options: TrafficPortOptions) {
+    this.#source = options.source;
+    this.#frames = options.frames;
+    this.#sink = options.sink;
+    this.#flow = options.flow ?? 0;
+    this.#startNs = options.startNs ?? 0;
+    this.#dueNs = this.#nextDueNs();
+  }
+
+  /** Time 0 of the source is `startNs`: for a port that was made with Infinity, before a frame was taken. */
+  begin(startNs: number): void {
+    this.#startNs = startNs;
+    if (this.#open) this.#dueNs = startNs + this.#source.timeNs;
+  }
+
+  /** What is to be known of the traffic so far. */
+  get notes(): readonly string[] {
+    if (this.#cut === 0) return this.#source.notes;
+    const limit = countText(this.#frames.slotBytes);
+    return [...this.#source.notes, `${countOf(this.#cut, "frame")} cut to ${limit} bytes, the longest that is staged`];
+  }
+
+  receive(frame: Frame, nowNs: number): boolean {
+    const dueNs = this.#dueNs;
+    if (dueNs > nowNs) return false;
+    const { slotBytes } = this.#frames;
+    let { lengthBytes } = this.#source;
+    if (lengthBytes > slotBytes) {
+      lengthBytes = slotBytes;
+      this.#cut++;
+    }
+    this.#frames.stamp(frame, this.taken >>> 0, lengthBytes, nowNs, this.stateWord, this.#flow);
+    this.taken++;
+    this.lastScheduledNs = dueNs;
+    this.#dueNs = this.#nextDueNs();
+    return true;
+  }
+
+  nextArrivalNs(): number {
+    return this.#dueNs;
+  }
+
+  transmit(frame: Frame): boolean {
+    this.#sink.accept(frame);
+    return true;
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#dueNs = Number.POSITIVE_INFINITY;
+    this.#source.close();
+  }
+
+  #nextDueNs(): number {
+    this.#open = this.#source.next();
+    return this.#open ? this.#startNs + this.#source.timeNs : Number.POSITIVE_INFINITY;
+  }
+}
