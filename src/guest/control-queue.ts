@@ -134,7 +134,8 @@ export class ControlQueue {
     ring.elementBytes[2] = resultBytes;
     const writable = resultBytes > 0 ? 2 : 1;
     if (indirect) ring.addIndirect(tableAddress, 1, writable);
-    else ring.addChain(1, writable);
+    else if (ring.freeDescriptors > writable) ring.addChain(1, writable);
+    else throw new Error(`a control queue of ${ring.entries} entries is too small for this command`);
     if (ring.publish()) this.#transport.notifyQueue(queue);
     for (let calls = 0; ring.refreshUsed() === 0; calls++) {
       if (calls === relaxMax) throw new Error(`the device left a control command unanswered for ${relaxMax} looks`);

@@ -90,6 +90,8 @@ export class NetDriver {
       this.#queues = setUpQueues({ transport, ram, options, features, ...link });
       const kick = this.#queues.receive.fill();
       transport.addStatus(STATUS_DRIVER_OK);
+      // Where writes are posted, this read makes sure that the device is live when we return.
+      if ((transport.readStatus() & STATUS_DEVICE_NEEDS_RESET) !== 0) throw new DeviceFault("the device needs a reset");
       // Not before DRIVER_OK (§3.1.1).
       if (kick) transport.notifyQueue(RECEIVEQ);
     } catch (error) {

@@ -14,11 +14,11 @@ import type { DriverOptions } from "./driver-options.ts";
 import type { FeatureSet } from "./features.ts";
 import type { MmioTransport } from "./mmio-transport.ts";
 import type { DriverObserver } from "./ports.ts";
-import { layOutRam, type RamLayout, type RingAreas, wholeFrameBufferBytes } from "./ram-layout.ts";
+import { layOutRam, type RamLayout, type RingAreas, SCATTER_ELEMENTS, wholeFrameBufferBytes } from "./ram-layout.ts";
 import type { RamViews } from "./ram-views.ts";
 import { ReceiveQueue } from "./receive-queue.ts";
 import { SplitRingDriver } from "./split-ring-driver.ts";
-import { TransmitQueue } from "./transmit-queue.ts";
+import { type TransmitFraming, TransmitQueue } from "./transmit-queue.ts";
 
 export interface Queues {
   readonly receive: ReceiveQueue;
@@ -67,8 +67,7 @@ export function setUpQueues(setup: QueueSetup): Queues {
     buffersAddress: layout.transmitBuffersAddress,
     bufferBytes: layout.transmitBufferBytes,
     tablesAddress: layout.transmitTablesAddress,
-    // §2.7.5.3.1: no indirect table unless that was negotiated.
-    framing: options.transmitFraming === "indirect" && !indirect ? "chained" : options.transmitFraming,
+    framing: framingFor(options.transmitFraming, indirect, transmitRing.entries),
     frameBytesMax: setup.frameBytesMax,
   };
   const transmit = new TransmitQueue(transmitRing, ram, transport, transmitSettings, observer);
@@ -81,6 +80,12 @@ export function setUpQueues(setup: QueueSetup): Queues {
     control = new ControlQueue(controlRing, ram, transport, controlSettings, setup.patience);
   }
   return { receive, transmit, control };
+}
+
+/** §2.7.5.3.1: no indirect table unless that was negotiated; and no chain in a ring that is too small for one. */
+function framingFor(wanted: TransmitFraming, indirect: boolean, entries: number): TransmitFraming {
+  const framing = wanted === "indirect" && !indirect ? "chained" : wanted;
+  return framing === "chained" && entries < SCATTER_ELEMENTS ? "joined" : framing;
 }
 
 function layOutChecked(setup: QueueSetup, receiveBufferBytes: number): RamLayout {

@@ -10,6 +10,7 @@ import {
   ASK_STOP,
   HOST_DOORBELL,
   PENDING,
+  SENDS_DONE,
   STATE,
   STATE_ECHO,
   VCPU_DOORBELL,
@@ -81,6 +82,7 @@ export class VcpuLoop {
     if (Atomics.load(words, PENDING) !== 0) this.#vcpu.takeInterrupt(Atomics.exchange(words, PENDING, 0));
     const result = this.#vcpu.step(budgetFrames, stepNs, Atomics.load(words, STATE));
     events?.stepDone();
+    if (this.#vcpu.application.done) words[SENDS_DONE] = 1;
     this.steps++;
     return result;
   }
@@ -132,10 +134,10 @@ export class VcpuLoop {
   }
 
   /**
-   * Sleeps until the host activates this vCPU, which it tells by status RUNNING and another ASK than to park. An idle
-   * vCPU that the host has not claimed is still active for the device, which sends it interrupts: for one of those it
-   * takes itself back. Host and vCPU both do this by compare-and-exchange from IDLE, so one of them wins; the loser of
-   * IDLE → OFF here sleeps on until the host activates it. False if the host asks to stop.
+   * Sleeps until the host activates this vCPU: it stores the new ASK, then status RUNNING. An idle vCPU that the host has
+   * not claimed is still active for the device, which sends it interrupts: for one of those it takes itself back. Host
+   * and vCPU both do this by compare-and-exchange from IDLE, so one of them wins; a vCPU that loses sleeps on, OFF,
+   * until it is activated. False if the host asks to stop.
    */
   #sleep(): boolean {
     const words = this.#words;
@@ -144,10 +146,9 @@ export class VcpuLoop {
     events?.asleep();
     for (;;) {
       const bell = Atomics.load(words, VCPU_DOORBELL);
-      const ask = Atomics.load(words, ASK);
-      if (ask === ASK_STOP) return false;
+      if (Atomics.load(words, ASK) === ASK_STOP) return false;
       const status = Atomics.load(words, VCPU_STATUS);
-      if (status === VCPU_RUNNING && ask !== ASK_PARK) break;
+      if (status === VCPU_RUNNING) break;
       if (status === VCPU_IDLE && Atomics.load(words, PENDING) !== 0) {
         if (Atomics.compareExchange(words, VCPU_STATUS, VCPU_IDLE, VCPU_RUNNING) === VCPU_IDLE) break;
       }

@@ -9,8 +9,16 @@ export interface GuestHeader {
   readonly free: number | readonly number[];
   readonly ring: number | null;
   readonly active: boolean;
-  /** Inactive because it gave the CPU up (§3: idle), as opposed to preempted. */
-  readonly idle: boolean;
+  /** Inactive because it gave the CPU up (§3: idle), or preempted; null where the header says `inactive` and no more. */
+  readonly idle: boolean | null;
+  /** The physical CPU that it is on when the run starts. */
+  readonly cpu: number | null;
+}
+
+/** R12: what the guest asked for by ethtool. No event carries it; the result's scenario does. */
+export interface Coalescing {
+  readonly maxUsecs: number;
+  readonly maxPackets: number;
 }
 
 export interface Costs {

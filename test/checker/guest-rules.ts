@@ -7,6 +7,7 @@ import { ActiveRules } from "./active-rules.ts";
 import type {
   Activate,
   Cause,
+  Coalescing,
   Deactivate,
   Deliver,
   Drop,
@@ -25,8 +26,8 @@ export class GuestRules {
   private readonly active: ActiveRules;
   private readonly inactive: InactiveRules;
 
-  constructor(header: GuestHeader, report: Reporter) {
-    this.guest = new GuestState(header);
+  constructor(header: GuestHeader, coalescing: Coalescing | null, report: Reporter) {
+    this.guest = new GuestState(header, coalescing);
     this.report = report;
     this.active = new ActiveRules(this.guest, report);
     this.inactive = new InactiveRules(this.guest, report);
@@ -111,6 +112,7 @@ export class GuestRules {
     queue.unread++;
     queue.free = e.free;
     queue.lastFrameNs = e.t;
+    vector.countFrame(e.queue, e.t);
     if (queue.armed && !queue.suppressedAtTimes(e.t)) {
       queue.armed = false;
       queue.needsCause = true;
@@ -148,7 +150,9 @@ export class GuestRules {
     }
     vector.latch(e);
     // R16: unsuppressed transmit completions wake an idle guest; a preempted one they do not.
-    if (e.kind === "tx" && !guest.active && guest.idle && !guest.wakeOutstanding) vector.startWaiting(e.t, "R16");
+    if (e.kind !== "tx" || guest.active || guest.wakeOutstanding) return;
+    if (guest.idle === true) vector.startWaiting(e.t, "R16");
+    else if (guest.idle === null) vector.mayFromNs ??= e.t;
   }
 
   private suppress(e: Suppress): void {
@@ -212,7 +216,7 @@ export class GuestRules {
       vector.startWaiting(e.t, "R7");
       // §9.4: an interrupt that the driver had not taken yet becomes a cause again. The file cannot show whether it had.
       if (!queue.suppressedNow && !vector.pending.has(queue.index)) {
-        vector.pending.set(queue.index, { queue: queue.index, kind: "rx", sinceNs: e.t, must: false });
+        vector.pend(queue.index, "rx", e.t, false);
       }
       this.look(queue.index, queue.free, true);
     }

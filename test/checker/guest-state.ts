@@ -4,7 +4,7 @@
  * remembers when it did, and answers two questions: was it ever so in this instant, and was it so all through it.
  */
 
-import type { GuestHeader } from "./events.ts";
+import type { Coalescing, GuestHeader } from "./events.ts";
 import { Vector } from "./vector.ts";
 
 export class Queue {
@@ -47,10 +47,12 @@ export class Queue {
 
 export class GuestState {
   readonly header: GuestHeader;
+  private readonly coalescing: Coalescing | null;
   readonly vectors = new Map<number, Vector>();
   readonly queues = new Map<number, Queue>();
   active: boolean;
-  idle: boolean;
+  /** Null while the header alone speaks, and says `inactive`. */
+  idle: boolean | null;
   wakeOutstanding = false;
   nowNs = 0;
   activatedNs = Number.NEGATIVE_INFINITY;
@@ -61,8 +63,9 @@ export class GuestState {
   readonly guardMust = new Set<number>();
   readonly guardMay = new Set<number>();
 
-  constructor(header: GuestHeader) {
+  constructor(header: GuestHeader, coalescing: Coalescing | null) {
     this.header = header;
+    this.coalescing = coalescing;
     this.active = header.active;
     this.idle = header.idle;
   }
@@ -70,7 +73,7 @@ export class GuestState {
   vector(index: number): Vector {
     let vector = this.vectors.get(index);
     if (vector === undefined) {
-      vector = new Vector(index);
+      vector = new Vector(index, this.coalescing);
       this.vectors.set(index, vector);
     }
     return vector;
@@ -93,12 +96,6 @@ export class GuestState {
 
   queuesOf(vector: Vector): Queue[] {
     return [...this.queues.values()].filter((queue) => this.vectorOf(queue) === vector);
-  }
-
-  get unread(): number {
-    let sum = 0;
-    for (const queue of this.queues.values()) sum += queue.unread;
-    return sum;
   }
 
   /** R5: free buffers at or below RX_FREE_MIN, and frames wait. `must`: this is a moment at which the rule looks. */

@@ -157,12 +157,13 @@ function guestHeader(value: unknown): GuestHeader {
   const free = value["free"];
   const perQueue = Array.isArray(free) && free.every((n) => typeof n === "number");
   if (typeof free !== "number" && !perQueue) fail(value, "free", "a number");
-  const state = value["state"];
+  const state = text(value, "state", ["active", "inactive", "preempted", "idle"]);
   return {
     name: text(value, "name"),
     free: free as number | readonly number[],
     ring: numOrNull(value, "ring"),
     active: state === "active",
-    idle: state === "idle",
+    idle: state === "idle" ? true : state === "inactive" ? null : false,
+    cpu: numOrNull(value, "cpu"),
   };
 }

@@ -41,8 +41,9 @@ export class Schedule {
   constructor(report: Reporter, guests: readonly GuestHeader[], limits: ScheduleLimits) {
     this.report = report;
     this.limits = limits;
-    for (const { name, active } of guests) {
-      this.guests.set(name, { active, cpu: null, wakeOutstanding: false, boostedNs: null, spans: [] });
+    for (const { name, active, cpu } of guests) {
+      if (active && cpu !== null) this.cpus.set(cpu, name);
+      this.guests.set(name, { active, cpu: active ? cpu : null, wakeOutstanding: false, boostedNs: null, spans: [] });
     }
   }
 

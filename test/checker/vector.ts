@@ -4,13 +4,21 @@
  * show what the device knew; such a cause may be notified when it is due, and may be dropped.
  */
 
-import type { Cause, Throttle } from "./events.ts";
+import type { Cause, Coalescing, Throttle } from "./events.ts";
 
 export interface PendingCause {
   readonly queue: number;
   readonly kind: Cause["kind"];
-  /** R3's "now" of the cause: when it was latched. */
+  /** When it was latched: the first frame. */
   sinceNs: number;
+  /**
+   * R12's G, the "now" of R3: the first frame, unless the guest coalesces. For completions the file does not say how many
+   * there are, so there G lies between a first and a last moment.
+   */
+  earliestNs: number;
+  latestNs: number;
+  /** Frames since then, the first one included. */
+  frames: number;
   must: boolean;
 }
 
@@ -21,6 +29,7 @@ export interface Due {
 
 export class Vector {
   readonly index: number;
+  private readonly coalescing: Coalescing | null;
   latencyNs = 0;
   overflowNs = 0;
   freeMin = 0;
@@ -40,8 +49,10 @@ export class Vector {
   waitRule = "R4";
   mayFromNs: number | null = null;
 
-  constructor(index: number) {
+  constructor(index: number, coalescing: Coalescing | null) {
     this.index = index;
+    // R12: if either is 0, G is the first frame.
+    this.coalescing = coalescing?.maxUsecs === 0 || coalescing?.maxPackets === 0 ? null : coalescing;
   }
 
   /** §11: null is off. No latency interval is 0; no overflow interval never expires; no guard is 0 (§6). */
@@ -55,17 +66,36 @@ export class Vector {
 
   latch(e: Cause): void {
     const old = this.pending.get(e.queue);
-    if (old === undefined) this.pending.set(e.queue, { queue: e.queue, kind: e.kind, sinceNs: e.t, must: true });
-    else if (!old.must) {
-      old.sinceNs = e.t;
-      old.must = true;
-    }
+    if (old === undefined || !old.must) this.pend(e.queue, e.kind, e.t, true);
   }
 
-  /** R3 and R6: when this cause is to be notified while the guest stays active. */
+  pend(queue: number, kind: Cause["kind"], tNs: number, must: boolean): void {
+    const cause = { queue, kind, sinceNs: tNs, earliestNs: tNs, latestNs: tNs, frames: 0, must };
+    this.pending.set(queue, cause);
+    if (this.coalescing === null) return;
+    cause.latestNs = tNs + this.coalescing.maxUsecs * 1000;
+    if (kind === "rx") cause.earliestNs = cause.latestNs;
+    this.countFrame(queue, tNs);
+  }
+
+  /** R12: the max_packets-th frame ends the wait that max_usecs would still have had. */
+  countFrame(queue: number, tNs: number): void {
+    const cause = this.pending.get(queue);
+    if (cause === undefined || this.coalescing === null || cause.kind !== "rx") return;
+    cause.frames++;
+    if (cause.frames !== this.coalescing.maxPackets || tNs >= cause.latestNs) return;
+    cause.earliestNs = tNs;
+    cause.latestNs = tNs;
+  }
+
+  /** R3, R6 and R12: when this cause is to be notified, at the earliest, while the guest stays active. */
   dueNs(cause: PendingCause): number {
+    return this.after(cause, cause.earliestNs);
+  }
+
+  private after(cause: PendingCause, gNs: number): number {
     if (this.forcedNs !== null) return Math.max(this.forcedNs, cause.sinceNs);
-    return Math.max(cause.sinceNs, this.lastNotifyNs + this.latencyNs, this.floorNs);
+    return Math.max(gNs, this.lastNotifyNs + this.latencyNs, this.floorNs);
   }
 
   /** R7: the due notification falls behind the planned end of the slice, so it is to come before that end. */
@@ -77,8 +107,8 @@ export class Vector {
   /** The latest moment at which this cause may be notified, and the rule that says so. */
   deadline(cause: PendingCause): Due {
     if (this.broughtForward(cause)) return { rule: "R7", atNs: this.sliceEndNs! };
-    const rule = this.forcedNs !== null ? "R6" : "R3";
-    return { rule, atNs: this.dueNs(cause) };
+    const rule = this.forcedNs !== null ? "R6" : this.coalescing === null ? "R3" : "R12";
+    return { rule, atNs: this.after(cause, cause.latestNs) };
   }
 
   /**
@@ -99,20 +129,22 @@ export class Vector {
     this.overdue = null;
   }
 
-  /** R16: an idle guest's overflow interval is the latency interval. */
-  wakeInterval(idle: boolean): number {
-    return idle ? this.latencyNs : this.overflowNs;
-  }
-
-  wakeDue(idle: boolean): Due | null {
+  /** R16: an idle guest's overflow interval is the latency interval. Not known which (null): the longer one must be kept. */
+  wakeDue(idle: boolean | null): Due | null {
     if (this.waitFromNs === null) return null;
-    const atNs = Math.max(this.waitFromNs + this.wakeInterval(idle), this.floorNs);
-    return { rule: idle ? "R16" : this.waitRule, atNs };
+    const interval = Math.max(...this.intervals(idle));
+    return { rule: idle === true ? "R16" : this.waitRule, atNs: Math.max(this.waitFromNs + interval, this.floorNs) };
   }
 
-  mayWakeAt(idle: boolean, tNs: number): boolean {
-    const may = this.mayFromNs;
-    return may !== null && tNs === Math.max(may + this.wakeInterval(idle), this.floorNs);
+  mayWakeAt(idle: boolean | null, tNs: number): boolean {
+    const from = this.mayFromNs ?? (idle === null ? this.waitFromNs : null);
+    if (from === null) return false;
+    return this.intervals(idle).some((interval) => tNs === Math.max(from + interval, this.floorNs));
+  }
+
+  private intervals(idle: boolean | null): number[] {
+    if (idle === null) return [this.latencyNs, this.overflowNs];
+    return [idle ? this.latencyNs : this.overflowNs];
   }
 
   startWaiting(tNs: number, rule: string): void {

@@ -100,7 +100,8 @@ export class GuestMemory {
         this.#hitAddress = region.guestAddress;
         this.#hitBytes = region.sizeBytes;
         this.#hitOffset = region.byteOffset;
-        return region.byteOffset + inRegion;
+        // An integer to V8 too: as a double it would be boxed wherever it is kept.
+        return (region.byteOffset + inRegion) >>> 0;
       }
     }
     return -1;

@@ -69,7 +69,8 @@ export class QueueBank {
     this.#coalescing = new Coalescing(throttle, this.#queues.slice(0, CONTROL_QUEUE));
     const chain = new DescriptorChain(queueSizeMax);
     const contexts = this.#queues.map((queue, index): PathContext => {
-      return { index, queue, statistics: statistics.queues[index]!, memory, chain, throttle, observer, faults };
+      const own = { index, queue, vector: SHARED_VECTOR, statistics: statistics.queues[index]! };
+      return { ...own, memory, chain, throttle, observer, faults };
     });
     const pairs = Array.from({ length: PAIRS }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));

@@ -22,6 +22,8 @@ export interface PathContext {
   /** Index of the virtqueue. */
   readonly index: number;
   readonly queue: SplitQueue;
+  /** Interrupt vector of the queue. */
+  readonly vector: number;
   readonly statistics: QueueStatistics;
   readonly memory: GuestMemory;
   /** Scratch for the chain at hand, shared by all paths: none keeps a chain over a call to the outside. */

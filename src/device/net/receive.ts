@@ -9,6 +9,7 @@ import { FAULT_CHAIN_TOO_LONG, FAULT_NONE, FAULT_RX_READABLE, FAULT_RX_TOO_SMALL
 import type { Frame } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_FAULT, DROP_NO_BUFFER, DROP_TOO_LONG } from "../observer.ts";
+import { URGENT_FILTER_OFF } from "../spec/throttle-registers.ts";
 import {
   ETHERNET_HEADER_BYTES,
   NET_HDR_BYTES,
@@ -29,9 +30,16 @@ const ETHERTYPE_VLAN = 0x8100;
 /** Longest frame of a card whose MTU was not negotiated that every driver must be able to take (§5.1.9.3). */
 const FRAME_BYTES_USUAL = 1514;
 const GUARD_UNKNOWN = -1;
+/** A limit that no frame reaches. */
+const UNLIMITED = 0x7fffffff;
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
+const HEADER_BYTES = NET_HDR_BYTES;
+const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
+const CHAIN = TAKE_CHAIN;
 
 export class ReceivePath implements QueuePath {
   readonly #index: number;
+  readonly #vector: number;
   readonly #queue: SplitQueue;
   readonly #statistics: QueueStatistics;
   readonly #memory: GuestMemory;
@@ -46,16 +54,18 @@ export class ReceivePath implements QueuePath {
   #numBuffersHighAt = 0;
   #mergeable = false;
   // A longer frame is dropped; a frame up to the second limit fits every buffer that keeps to the standard.
-  #frameBytesMax = Number.POSITIVE_INFINITY;
+  #frameBytesMax = UNLIMITED;
   #frameBytesOwed = FRAME_BYTES_USUAL;
   // Frames delivered and faulty chains returned since the last publishing.
   #batch = 0;
   #batchUrgent = false;
-  // Looked up once per batch; 0 = off.
+  // What the host has programmed, looked up once per batch. A guard of 0 is off.
   #guard = GUARD_UNKNOWN;
+  #filtersUrgent = false;
 
   constructor(context: PathContext, queueSizeMax: number) {
     this.#index = context.index;
+    this.#vector = context.vector;
     this.#queue = context.queue;
     this.#statistics = context.statistics;
     this.#memory = context.memory;
@@ -70,7 +80,7 @@ export class ReceivePath implements QueuePath {
   /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
   configure(mergeable: boolean, mtu: number | null): void {
     this.#mergeable = mergeable;
-    this.#frameBytesMax = mtu === null ? Number.POSITIVE_INFINITY : mtu + ETHERNET_HEADER_BYTES;
+    this.#frameBytesMax = mtu === null ? UNLIMITED : mtu + ETHERNET_HEADER_BYTES;
     this.#frameBytesOwed = mtu === null ? FRAME_BYTES_USUAL : this.#frameBytesMax;
   }
 
@@ -84,18 +94,18 @@ export class ReceivePath implements QueuePath {
       return;
     }
     // No GUEST_* feature is offered, so a frame that is still to be finished cannot be passed on (NRX-5, NRX-26).
-    if ((frame.flags & NET_HDR_F_NEEDS_CSUM) !== 0 || frame.gsoType !== 0) {
+    if ((frame.flags & NEEDS_CSUM) !== 0 || frame.gsoType !== 0) {
       this.#drop(frame, DROP_FAULT, nowNs);
       return;
     }
     const chain = this.#chain;
-    const neededBytes = NET_HDR_BYTES + lengthBytes;
+    const neededBytes = HEADER_BYTES + lengthBytes;
     const taken = queue.take(chain);
     let buffers = 1;
-    if (taken === TAKE_CHAIN && chain.readableCount === 0 && chain.lengths[0]! >= neededBytes) {
+    if (taken === CHAIN && chain.readableCount === 0 && chain.lengths[0]! >= neededBytes) {
       const offset = chain.offsets[0]!;
       this.#memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-      this.#memory.copyIn(frame.bytes, frame.offset, offset + NET_HDR_BYTES, lengthBytes);
+      this.#memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
       queue.pushUsed(chain.head, neededBytes);
     } else {
       buffers = this.#acceptSpread(frame, neededBytes, taken, nowNs);
@@ -106,14 +116,14 @@ export class ReceivePath implements QueuePath {
     statistics.bytes += lengthBytes;
     statistics.buffers += buffers;
     this.#batch++;
-    if (this.#guard === GUARD_UNKNOWN) this.#guard = this.#throttle.guardOf(this.#index);
+    if (this.#guard === GUARD_UNKNOWN) this.#readProgram();
     if (this.#observer !== null) {
       this.#observer.delivered(frame.id, this.#index, buffers, queue.refresh(), nowNs);
     }
-    if (this.#throttle.isUrgent(this.#index, frame)) {
+    if (this.#filtersUrgent && this.#throttle.isUrgent(this.#index, frame)) {
       this.#batchUrgent = true;
       this.finish(nowNs);
-    } else if (queue.cachedFree <= this.#guard && this.#guard > 0 && queue.refresh() <= this.#guard) {
+    } else if (this.#guard > 0 && queue.cachedFree <= this.#guard && queue.refresh() <= this.#guard) {
       // R5: the throttle looks at the guard after every frame.
       this.finish(nowNs);
     }
@@ -145,6 +155,11 @@ export class ReceivePath implements QueuePath {
   #drop(frame: Frame, why: number, nowNs: number): void {
     this.#statistics.drops[why]!++;
     if (this.#observer !== null) this.#observer.dropped(frame.id, this.#index, why, nowNs);
+  }
+
+  #readProgram(): void {
+    this.#guard = this.#throttle.guardOf(this.#index);
+    this.#filtersUrgent = this.#throttle.vectors[this.#vector]!.urgent.filterId !== URGENT_FILTER_OFF;
   }
 
   /** NCFG-5: the limit is the MTU plus the link header, which is 4 bytes longer in a tagged frame. */

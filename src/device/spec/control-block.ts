@@ -59,6 +59,8 @@ export const VCPU_IDLE = 3;
 export const VCPU_OFF = 4;
 export const VCPU_STOPPED = 5;
 export const VCPU_FAILED = 6;
+/** 1 once its application has nothing more to send of its own accord. */
+export const SENDS_DONE = 65;
 
 // --- exits: register accesses of the vCPU --------------------------------------------------------------------------
 /** `epoch << 16 | seq & 0xffff`: published last. */

@@ -28,6 +28,10 @@ import {
 } from "../spec/split-ring.ts";
 
 const TWO_POW_32 = 2 ** 32;
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
+const NOT_LAST_OR_INDIRECT = DESC_F_NEXT | DESC_F_INDIRECT;
+const WRITABLE = DESC_F_WRITE;
+const NO_FAULT = FAULT_NONE;
 
 export class DescriptorChain {
   /** Index of the chain's first descriptor: what the used ring gives back. */
@@ -35,8 +39,6 @@ export class DescriptorChain {
   /** Segments, those of no bytes left out; the first `readableCount` are device-readable, the others writable. */
   count = 0;
   readableCount = 0;
-  readableBytes = 0;
-  writableBytes = 0;
   /** Descriptors that were read, empty ones too: what the walk has cost. */
   descriptors = 0;
   /** Byte offset in the guest's buffer, and length, of each segment. */
@@ -48,6 +50,20 @@ export class DescriptorChain {
     this.lengths = new Uint32Array(descriptorsMax);
   }
 
+  get readableBytes(): number {
+    return this.#sum(0, this.readableCount);
+  }
+
+  get writableBytes(): number {
+    return this.#sum(this.readableCount, this.count);
+  }
+
+  #sum(from: number, to: number): number {
+    let bytes = 0;
+    for (let segment = from; segment < to; segment++) bytes += this.lengths[segment]!;
+    return bytes;
+  }
+
   /**
    * Reads the chain that begins at descriptor `head` of the table at byte offset `table`.
    * Returns FAULT_NONE, or the first fault; then only `head` and `descriptors` mean anything.
@@ -56,32 +72,29 @@ export class DescriptorChain {
     this.head = head;
     const u32 = memory.u32;
     const index = (table >>> 2) + head * 4;
+    const low = u32[index]!;
     const high = u32[index + 1]!;
     const length = u32[index + 2]!;
     const flags = u32[index + 3]!;
-    if ((flags & (DESC_F_NEXT | DESC_F_INDIRECT)) !== 0 || length === 0) {
+    if ((flags & NOT_LAST_OR_INDIRECT) !== 0 || length === 0) {
       return this.#walk(memory, table, size, head, indirectAllowed);
     }
-    // Most buffers are one descriptor.
-    const offset = memory.translate(u32[index]! + high * TWO_POW_32, length);
+    // Most buffers are one descriptor, and below 4 GiB, where the address stays an integer.
+    const offset = memory.translate(high === 0 ? low : low + high * TWO_POW_32, length);
     this.descriptors = 1;
     if (offset < 0) return FAULT_ADDRESS;
     this.count = 1;
     this.offsets[0] = offset;
     this.lengths[0] = length;
-    const writable = (flags & DESC_F_WRITE) !== 0;
-    this.readableCount = writable ? 0 : 1;
-    this.readableBytes = writable ? 0 : length;
-    this.writableBytes = writable ? length : 0;
-    return FAULT_NONE;
+    this.readableCount = (flags & WRITABLE) === 0 ? 1 : 0;
+    return NO_FAULT;
   }
 
   #walk(memory: GuestMemory, table: number, size: number, head: number, indirectAllowed: boolean): number {
     this.count = 0;
     this.readableCount = 0;
-    this.readableBytes = 0;
-    this.writableBytes = 0;
     this.descriptors = 0;
+    let totalBytes = 0;
     let tableOffset = table;
     let entries = size;
     let current = head;
@@ -111,6 +124,8 @@ export class DescriptorChain {
       this.descriptors++;
       const fault = this.#append(memory, address, length, (flagsAndNext & DESC_F_WRITE) !== 0);
       if (fault !== FAULT_NONE) return fault;
+      totalBytes += length;
+      if (totalBytes > TWO_POW_32) return FAULT_CHAIN_BYTES;
       if ((flagsAndNext & DESC_F_NEXT) === 0) return FAULT_NONE;
       current = flagsAndNext >>> 16;
       if (current >= entries) return FAULT_NEXT_OUT_OF_RANGE;
@@ -123,16 +138,11 @@ export class DescriptorChain {
     const offset = memory.translate(address, length);
     if (offset < 0) return FAULT_ADDRESS;
     // virtio 1.4 §2.7.4.2: writable elements come after readable ones.
-    if (!writable && this.writableBytes > 0) return FAULT_READABLE_AFTER_WRITABLE;
+    if (!writable && this.count > this.readableCount) return FAULT_READABLE_AFTER_WRITABLE;
     this.offsets[this.count] = offset;
     this.lengths[this.count] = length;
     this.count++;
-    if (writable) {
-      this.writableBytes += length;
-    } else {
-      this.readableBytes += length;
-      this.readableCount++;
-    }
-    return this.readableBytes + this.writableBytes > TWO_POW_32 ? FAULT_CHAIN_BYTES : FAULT_NONE;
+    if (!writable) this.readableCount++;
+    return FAULT_NONE;
   }
 }

@@ -16,7 +16,7 @@ export class ProgressLine {
     if (this.#terminal === null) return;
     const text = share === null ? `${label} …` : `${label} ${Math.floor(Math.min(Math.max(share, 0), 1) * 100)} %`;
     // A line that wraps could not be cleared.
-    this.#terminal.write(CLEAR_LINE + text.slice(0, Math.max(1, (this.#terminal.columns ?? 80) - 1)));
+    this.#terminal.write(CLEAR_LINE + text.slice(0, Math.max(1, (this.#terminal.columns || 80) - 1)));
     this.#shown = true;
   }
 

@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
+import { POLICY_NAMES } from "../scenario/defaults.ts";
 import { defined } from "../scenario/defined.ts";
 import { DURATION_S, GUESTS, PCPUS, RING, SEED, SPEED } from "../scenario/limits.ts";
 import type { ScenarioOverrides } from "../scenario/parse.ts";
 import type { EngineKind } from "../scenario/scenario.ts";
-import { POLICY_NAMES } from "../scenario/schema.ts";
 import { choiceValue, choiceValues, numberValue, pathValue, pathValues } from "./option-values.ts";
 
 /** The options that `run` and `compare` share, and what they mean for the scenario. */

@@ -1,11 +1,10 @@
 import {
-  GUEST_STATE,
+  GUEST_ACTIVE,
   ITR_LATENCY,
   ITR_OVERFLOW,
   RX_FREE_MIN,
   SLICE_END_HIGH,
   SLICE_END_LOW,
-  STATE_SEQ,
   URGENT_CTRL,
   URGENT_FILTER_CONTROL,
   URGENT_FILTER_MARKED,
@@ -22,6 +21,8 @@ const TWO_TO_32 = 2 ** 32;
 const ALL_ONES = 0xffffffff;
 /** MMIO has one interrupt line, hence one block of throttle registers. */
 const VECTOR = 0;
+/** Guests have one vCPU. */
+const VCPU = 0;
 
 const URGENT_FILTERS = {
   off: URGENT_FILTER_OFF,
@@ -35,6 +36,7 @@ const URGENT_FILTERS = {
  * A state goes in before the program that belongs to it (docs/architecture.md); what does not change is not written.
  */
 export class ThrottleProgrammer {
+  readonly #throttle: Throttle;
   readonly #window: HostWindow;
   readonly #recorder: CardRecorder;
   #latencyNs = -1;
@@ -43,13 +45,9 @@ export class ThrottleProgrammer {
   #sliceEndNs = Number.POSITIVE_INFINITY;
 
   constructor(throttle: Throttle, recorder: CardRecorder) {
+    this.#throttle = throttle;
     this.#window = new HostWindow(throttle);
     this.#recorder = recorder;
-  }
-
-  /** The sequence number that the next state will be echoed with. */
-  nextSeq(nowNs: number): number {
-    return this.#window.read(STATE_SEQ, nowNs) + 1;
   }
 
   /** Which frames bypass the intervals: once, before the run. */
@@ -59,13 +57,14 @@ export class ThrottleProgrammer {
   }
 
   /** Before the run: nothing is recorded. */
-  setInitialState(state: number, nowNs: number): void {
-    this.#window.write(GUEST_STATE, state, nowNs);
+  setInitialState(state: number, seq: number, nowNs: number): void {
+    this.#throttle.setGuestState(VCPU, state, seq, nowNs);
   }
 
-  setState(state: number, active: boolean, postedAtNs: number, nowNs: number): void {
-    this.#recorder.stateTaken(this.nextSeq(nowNs), active, postedAtNs, nowNs);
-    this.#window.write(GUEST_STATE, state, nowNs);
+  /** GUEST_STATE (`state`) and STATE_SEQ (`seq`), posted at `postedAtNs` and taken over now. */
+  setState(state: number, seq: number, postedAtNs: number, nowNs: number): void {
+    this.#recorder.stateTaken(seq, (state & GUEST_ACTIVE) !== 0, postedAtNs, nowNs);
+    this.#throttle.setGuestState(VCPU, state, seq, nowNs);
   }
 
   setProgram(program: ThrottleProgram, nowNs: number): void {

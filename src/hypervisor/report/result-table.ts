@@ -111,7 +111,8 @@ function hostTable(run: RunResult, style: TableStyle): string {
 function table(style: TableStyle, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const made = new Table({
     head: [...head],
-    style: style.colours ? { head: ["cyan"], border: ["grey"] } : { head: [], border: [] },
+    // Compact: no rule between rows.
+    style: { compact: true, ...(style.colours ? { head: ["cyan"], border: ["grey"] } : { head: [], border: [] }) },
     // Names and labels to the left, figures to the right; a table of labels and remarks is all left.
     colAligns: head.map((title) => (head.length === 2 || ["policy", "guest"].includes(title) ? "left" : "right")),
   });

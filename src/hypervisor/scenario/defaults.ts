@@ -75,6 +75,8 @@ export const BUILT_IN_POLICIES: readonly PolicySpec[] = [
   },
 ];
 
+export const POLICY_NAMES: readonly PolicySpec["name"][] = BUILT_IN_POLICIES.map((policy) => policy.name);
+
 /** What `compare` compares if the scenario names nothing: cards as they are run today, the patent, and ours. */
 export const DEFAULT_COMPARED: readonly PolicySpec["name"][] = ["fixed", "cooperative", "cooperative-adaptive"];
 

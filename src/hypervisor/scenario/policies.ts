@@ -1,8 +1,8 @@
 import { UserError } from "../user-error.ts";
-import { BUILT_IN_POLICIES, DEFAULT_COMPARED, DEFAULT_RUN } from "./defaults.ts";
+import { BUILT_IN_POLICIES, DEFAULT_COMPARED, DEFAULT_RUN, POLICY_NAMES } from "./defaults.ts";
 import { defined } from "./defined.ts";
 import type { PolicySpec } from "./scenario.ts";
-import { POLICY_NAMES, type PolicyJson } from "./schema.ts";
+import type { PolicyJson } from "./schema.ts";
 
 /** Which policies a command runs, and with which options. */
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
+import { POLICY_NAMES } from "./defaults.ts";
 import type { Limit } from "./limits.ts";
 import * as limits from "./limits.ts";
-import type { PolicySpec } from "./scenario.ts";
 
 /** The shape of a scenario's JSON. Each refusal carries what is allowed; schema-error.ts makes the sentence of it. */
 
@@ -87,14 +87,6 @@ const guest = exactly({
   sendBytes: bounded(limits.FRAME_BYTES).optional(),
   sendCount: bounded(limits.FRAME_COUNT).nullable().optional(),
 });
-
-export const POLICY_NAMES = [
-  "unmoderated",
-  "fixed",
-  "notf-coal",
-  "cooperative",
-  "cooperative-adaptive",
-] as const satisfies readonly PolicySpec["name"][];
 
 const interval = bounded(limits.INTERVAL_NS).optional();
 

@@ -53,6 +53,8 @@ export class Vcpu {
   startedByWake = false;
   /** A sleeper needs its wake latency even for a natural slice. */
   notBeforeNs = Number.NEGATIVE_INFINITY;
+  /** Active in its natural slice for a wake that was granted: wakes that queue do not interrupt it before this. */
+  shieldedToNs = Number.NEGATIVE_INFINITY;
   /** Start of the time in a wake slice that counts for R15, or -1. */
   boostedSinceNs = -1;
 
@@ -86,13 +88,6 @@ export class Placement {
   /** Who should be on this CPU now, or -1. */
   wanted(cpu: Cpu): number {
     return cpu.wakeSlice === WAKE_SLICE_TAKEN ? cpu.wakeHolder : this.owner(cpu);
-  }
-
-  /** When the occupant is planned to leave. */
-  plannedEndNs(cpu: Cpu): number {
-    if (cpu.wakeSlice === WAKE_SLICE_TAKEN) return cpu.wakeEndNs;
-    const naturalNs = this.#calendar.plannedEndNs(cpu.lane);
-    return cpu.wakeSlice === WAKE_SLICE_COMMITTED ? Math.min(naturalNs, cpu.takeAtNs) : naturalNs;
   }
 
   /** The earliest instant for the switch under way to end, Infinity if its target has yet to leave another CPU. */

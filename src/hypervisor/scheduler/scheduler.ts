@@ -252,7 +252,10 @@ export class Scheduler {
     const byWake = inWakeSlice || vcpu.startedByWake;
     const boosted = vcpu.wake === WAKE_BOOSTED;
     if (inWakeSlice) this.#wakeSlices.begin(cpu, vcpu, nowNs);
-    else this.#calendar.markRun(vcpu.index);
+    else {
+      this.#wakeSlices.shield(vcpu, nowNs);
+      this.#calendar.markRun(vcpu.index);
+    }
     if (this.#wakeSlices.settleWake(vcpu)) this.#unsettled = true;
     vcpu.wake = WAKE_NOT_ASKED;
     vcpu.startedByWake = false;
@@ -261,7 +264,7 @@ export class Scheduler {
     vcpu.chargedToNs = nowNs;
     cpu.occupant = vcpu.index;
     cpu.target = -1;
-    cpu.toldEndNs = this.#placement.plannedEndNs(cpu);
+    cpu.toldEndNs = this.#wakeSlices.plannedEndNs(cpu);
     cpu.toldWhenDrained = inWakeSlice;
     this.stats.activations[vcpu.index]!++;
     const why = resumes ? "resume" : byWake ? "wake" : "slice";
@@ -270,7 +273,7 @@ export class Scheduler {
 
   #tellPlan(cpu: Cpu, nowNs: number): void {
     if (cpu.occupant < 0 || cpu.leaving || cpu.occupant !== this.#placement.wanted(cpu)) return;
-    const endNs = this.#placement.plannedEndNs(cpu);
+    const endNs = this.#wakeSlices.plannedEndNs(cpu);
     const whenDrained = cpu.wakeSlice === WAKE_SLICE_TAKEN;
     if (endNs === cpu.toldEndNs && whenDrained === cpu.toldWhenDrained) return;
     cpu.toldEndNs = endNs;

@@ -9,6 +9,12 @@ import type { Cpu, Placement, Vcpu } from "./placement.ts";
 import { WAKE_BOOSTED, WAKE_SLICE_COMMITTED, WAKE_SLICE_NONE, WAKE_SLICE_TAKEN } from "./placement.ts";
 import { VcpuFifo } from "./vcpu-fifo.ts";
 
+const SPARE_NOBODY = 0;
+/** Not the CPU that a woken vCPU is coming to for its own natural slice. */
+const SPARE_AWAITED = 1;
+/** Nor the one where such a vCPU has just come. */
+const SPARE_SERVED = 2;
+
 export class WakeSlices {
   readonly #placement: Placement;
   readonly #calendar: NaturalCalendar;
@@ -17,6 +23,8 @@ export class WakeSlices {
   readonly #stats: SchedulerStats;
   /** Granted, and no CPU interrupted for it yet. */
   readonly #pending: VcpuFifo;
+  /** They queue: one of them found no CPU. */
+  #oneWaits = false;
 
   constructor(
     placement: Placement,
@@ -35,6 +43,11 @@ export class WakeSlices {
 
   grant(vcpu: Vcpu): void {
     this.#pending.push(vcpu.index);
+  }
+
+  /** The woken vCPU arrives in its natural slice: wakes that queue leave it there for as long as a wake slice. */
+  shield(vcpu: Vcpu, nowNs: number): void {
+    vcpu.shieldedToNs = vcpu.wake === WAKE_BOOSTED ? nowNs + this.#wakeSliceNs : nowNs;
   }
 
   /** The woken vCPU arrives in its wake slice, which ends early if its share of boost does. */
@@ -64,10 +77,9 @@ export class WakeSlices {
     this.#fillEmptyLanes(nowNs);
     for (const cpu of this.#placement.cpus) if (cpu.wakeSlice !== WAKE_SLICE_NONE) this.#absorb(cpu, nowNs);
     for (const cpu of this.#placement.cpus) if (this.endNs(cpu) <= nowNs) this.#release(cpu);
-    this.#commit(nowNs);
-    for (const cpu of this.#placement.cpus) {
-      if (cpu.wakeSlice === WAKE_SLICE_COMMITTED && cpu.takeAtNs <= nowNs) this.#take(cpu);
-    }
+    // A CPU that is taken may have been another woken vCPU's way to its natural slice: that one needs a CPU now.
+    do this.#commit(nowNs);
+    while (this.#takeDue(nowNs));
   }
 
   /** End of the wake slice that runs here, Infinity if none does. */
@@ -76,17 +88,23 @@ export class WakeSlices {
     return runs ? cpu.wakeEndNs : Number.POSITIVE_INFINITY;
   }
 
+  /** When the occupant is planned to leave. */
+  plannedEndNs(cpu: Cpu): number {
+    if (cpu.wakeSlice === WAKE_SLICE_TAKEN) return cpu.wakeEndNs;
+    return Math.min(this.#calendar.plannedEndNs(cpu.lane), this.#interruptedNs(cpu));
+  }
+
   nextDeadlineNs(): number {
     let earliestNs = Number.POSITIVE_INFINITY;
     for (const cpu of this.#placement.cpus) {
-      const dueNs = cpu.wakeSlice === WAKE_SLICE_COMMITTED ? cpu.takeAtNs : this.endNs(cpu);
-      if (dueNs < earliestNs) earliestNs = dueNs;
+      earliestNs = Math.min(earliestNs, this.endNs(cpu), this.#interruptedNs(cpu));
     }
     return earliestNs;
   }
 
   clear(): void {
     this.#pending.clear();
+    this.#oneWaits = false;
     for (const cpu of this.#placement.cpus) if (cpu.wakeSlice !== WAKE_SLICE_NONE) this.#release(cpu);
   }
 
@@ -125,15 +143,18 @@ export class WakeSlices {
       if (vcpu.cpu === cpu.index) {
         this.#countBoost(vcpu, nowNs);
         this.#calendar.markRun(vcpu.index);
+        vcpu.shieldedToNs = cpu.wakeEndNs;
       }
       this.#release(cpu);
-    } else if (home.wakeSlice !== WAKE_SLICE_TAKEN || home === cpu) {
+    } else if (home.wakeSlice !== WAKE_SLICE_TAKEN) {
       this.#release(cpu);
     }
   }
 
   /** Finds a CPU for each grant: of those in no wake slice, the one whose natural slice has the longest to go. */
   #commit(nowNs: number): void {
+    const queueing = this.#oneWaits;
+    this.#oneWaits = false;
     for (let i = 0; i < this.#pending.size; ) {
       const vcpu = this.#placement.vcpus[this.#pending.at(i)]!;
       const lane = this.#calendar.laneOf(vcpu.index);
@@ -142,8 +163,15 @@ export class WakeSlices {
         i++;
         continue;
       }
-      const cpu = this.#latestEnding(nowNs, false) ?? this.#latestEnding(nowNs, true);
-      if (cpu === undefined) return;
+      // In a queue the first come is the first served, a woken owner too. With no queue a wake is never late: it goes before
+      // one if all else fails.
+      const cpu = queueing
+        ? this.#latestEnding(nowNs, SPARE_SERVED)
+        : (this.#latestEnding(nowNs, SPARE_AWAITED) ?? this.#latestEnding(nowNs, SPARE_NOBODY));
+      if (cpu === undefined) {
+        this.#oneWaits = true;
+        return;
+      }
       this.#pending.removeAt(i);
       cpu.wakeSlice = WAKE_SLICE_COMMITTED;
       cpu.wakeHolder = vcpu.index;
@@ -152,20 +180,42 @@ export class WakeSlices {
     }
   }
 
-  /** `evenAwaited`: also the CPU that another woken vCPU is coming to for its natural slice. */
-  #latestEnding(nowNs: number, evenAwaited: boolean): Cpu | undefined {
+  #latestEnding(nowNs: number, spare: number): Cpu | undefined {
     let best: Cpu | undefined;
     let bestEndNs = Number.NEGATIVE_INFINITY;
     for (const cpu of this.#placement.cpus) {
       if (cpu.wakeSlice !== WAKE_SLICE_NONE) continue;
-      const owner = this.#placement.vcpus[this.#placement.owner(cpu)];
-      if (owner?.wake === WAKE_BOOSTED && !evenAwaited) continue;
+      if (spare >= SPARE_AWAITED && this.#placement.vcpus[this.#placement.owner(cpu)]?.wake === WAKE_BOOSTED) continue;
+      if (spare >= SPARE_SERVED && this.#shieldedToNs(cpu) > nowNs) continue;
       const endNs = this.#calendar.endNs(cpu.lane, nowNs);
       if (endNs <= bestEndNs) continue;
       best = cpu;
       bestEndNs = endNs;
     }
     return best;
+  }
+
+  #shieldedToNs(cpu: Cpu): number {
+    const owner = this.#placement.vcpus[this.#placement.owner(cpu)];
+    return owner?.cpu === cpu.index ? owner.shieldedToNs : Number.NEGATIVE_INFINITY;
+  }
+
+  /** When a wake takes the CPU from the owner of its natural slice, Infinity if none is going to. */
+  #interruptedNs(cpu: Cpu): number {
+    if (cpu.wakeSlice === WAKE_SLICE_COMMITTED) return cpu.takeAtNs;
+    if (cpu.wakeSlice === WAKE_SLICE_TAKEN || !this.#oneWaits) return Number.POSITIVE_INFINITY;
+    const shieldedToNs = this.#shieldedToNs(cpu);
+    return shieldedToNs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : shieldedToNs;
+  }
+
+  #takeDue(nowNs: number): boolean {
+    let taken = false;
+    for (const cpu of this.#placement.cpus) {
+      if (cpu.wakeSlice !== WAKE_SLICE_COMMITTED || cpu.takeAtNs > nowNs) continue;
+      this.#take(cpu);
+      taken = true;
+    }
+    return taken;
   }
 
   #take(cpu: Cpu): void {

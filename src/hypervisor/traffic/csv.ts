@@ -119,9 +119,13 @@ export class CsvReader implements RecordReader {
     throw new UserError(`${fileName(this.#file.path)}, line ${this.#line}: got ${JSON.stringify(text)}; ${allowed}`);
   }
 
+  /** The line's characters up to `end`, whatever is not printable ASCII as `?`: messages go to terminals. */
   #text(end: number): string {
     let text = "";
-    for (let i = this.#file.offset; i < end; i++) text += String.fromCharCode(this.#file.bytes[i]!);
+    for (let i = this.#file.offset; i < end; i++) {
+      const byte = this.#file.bytes[i]!;
+      text += byte < 0x20 || byte > 0x7e ? "?" : String.fromCharCode(byte);
+    }
     return text;
   }
 }

@@ -22,7 +22,7 @@ export interface RequestPortOptions {
   readonly count: number | null;
   /** When the first requests are due; Infinity = when `begin` says. */
   readonly startNs?: number;
-  /** No request is due later than this after the start; null = no limit. */
+  /** No request is due this long after the start, or later; null = no limit. */
   readonly durationNs?: number | null;
 }
 

@@ -29,6 +29,8 @@ const SLOTS_JUMBO = 13;
 const SLOTS_HUGE = 5;
 const JUMBO_FROM_BYTES = 2048;
 const HUGE_FROM_BYTES = 16384;
+/** No link has longer frames; above it the sums would not stay modest. */
+const SLOT_BYTES_MAX = 0x2_0000;
 
 /**
  * Where a slot begins, mod 64, its stride being an odd multiple of 64. A frame header of 12 bytes puts a frame at 12 in
@@ -85,8 +87,10 @@ function strideBytes(slotBytes: number): number {
 }
 
 export class StampedFrames {
-  /** The longest frame, rounded up to whole words. */
+  /** The longest frame. */
   readonly slotBytes: number;
+  /** Words of a slot behind the stamp, the last of which the longest frame may have only a part of. */
+  readonly #fillerWords: number;
   readonly #bytes: Uint8Array;
   /** Words of the whole buffer: frames begin at multiples of 4, little-endian like every machine that runs JavaScript. */
   readonly #words: Int32Array;
@@ -104,8 +108,8 @@ export class StampedFrames {
     if (bytes.byteOffset !== 0 || bytes.length !== bytes.buffer.byteLength) {
       throw new RangeError(`bytes: got a view of a part of its buffer, allowed is a view of the whole`);
     }
-    if (!(options.slotBytes >= STAMP_BYTES && options.slotBytes <= 0x10_0000)) {
-      throw new RangeError(`slotBytes: got ${options.slotBytes}, allowed are ${STAMP_BYTES} to 1048576`);
+    if (!Number.isInteger(options.slotBytes) || options.slotBytes < STAMP_BYTES || options.slotBytes > SLOT_BYTES_MAX) {
+      throw new RangeError(`slotBytes: got ${options.slotBytes}, allowed are ${STAMP_BYTES} to ${SLOT_BYTES_MAX}`);
     }
     const wanted = areaBytes(options.slotBytes);
     if (!(startOffset >= 0 && lengthBytes >= wanted && startOffset + lengthBytes <= bytes.length)) {
@@ -114,14 +118,15 @@ export class StampedFrames {
           `allowed are at least ${wanted} bytes inside it`,
       );
     }
-    this.slotBytes = (options.slotBytes + 3) & ~3;
+    this.slotBytes = options.slotBytes;
+    this.#fillerWords = Math.ceil((options.slotBytes - STAMP_BYTES) / 4);
     this.#bytes = bytes;
     this.#words = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
     this.#slots = slotCount(options.slotBytes);
     this.#strideBytes = strideBytes(options.slotBytes);
     // The smallest offset in the area that is SLOT_PHASE mod 64.
     this.#firstOffset = Math.ceil((startOffset - SLOT_PHASE) / PHASE_MODULUS) * PHASE_MODULUS + SLOT_PHASE;
-    this.#sumsPerSlot = 2 * (this.slotBytes / 4 - STAMP_WORDS + 1);
+    this.#sumsPerSlot = 2 * (this.#fillerWords + 1);
     this.#sums = new Int32Array(this.#slots * this.#sumsPerSlot);
     this.#fill(new Random(options.seed), macOf(options.destinationMac), macOf(options.sourceMac ?? WIRE_MAC));
   }
@@ -178,14 +183,13 @@ export class StampedFrames {
   }
 
   #fill(random: Random, destinationMac: readonly number[], sourceMac: readonly number[]): void {
-    const fillerWords = this.slotBytes / 4 - STAMP_WORDS;
     for (let slot = 0; slot < this.#slots; slot++) {
       const offset = this.#firstOffset + slot * this.#strideBytes;
       this.#bytes.set(destinationMac, offset);
       this.#bytes.set(sourceMac, offset + destinationMac.length);
       const filler = (offset + STAMP_BYTES) >>> 2;
       const sums = slot * this.#sumsPerSlot;
-      for (let m = 0; m < fillerWords; m++) {
+      for (let m = 0; m < this.#fillerWords; m++) {
         const word = random.uint32() | 0;
         this.#words[filler + m] = word;
         const s1 = (this.#sums[sums + 2 * m]! + word) | 0;

@@ -51,6 +51,7 @@ describe("bringing a device up", () => {
       ...queue(1, "10"),
       ...queue(2, "4"),
       "W 070/4 = f", // DRIVER_OK
+      "R 070/4", // it is live now
       "W 050/4 = 0", // not before DRIVER_OK: receive buffers are there
     ]);
     expect([...driver.mac]).toEqual([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -107,6 +108,7 @@ describe("bringing a device up", () => {
 
   it.each([
     ["VERSION_1 is not offered", { offered: ALL_FEATURES & ~FEATURE.version1 }, /VERSION_1/],
+    ["the device needs a reset at once", { needsReset: true }, /needs a reset/],
     ["there is no transmit queue", { queueCount: 1 }, /no queue 1/],
     ["the configuration never stands still", { configChanges: 1e9 }, /changes under every read/],
   ])("sets FAILED when %s", (_, fields, message) => {

@@ -13,6 +13,7 @@ import {
   SEEN_ARRIVED,
   SEEN_FREE,
   SEEN_WAKE_LATENCY,
+  SENDS_DONE,
   STATE,
   STATE_ECHO,
   STATE_POSTED_HIGH,
@@ -51,6 +52,11 @@ export class HostVcpu {
     return Atomics.load(this.#words, SEEN_FREE);
   }
 
+  /** True once its application has nothing more to send of its own accord. */
+  get sendsDone(): boolean {
+    return Atomics.load(this.#words, SENDS_DONE) === 1;
+  }
+
   /** True once the device has taken over the newest state. */
   get stateTaken(): boolean {
     return Atomics.load(this.#words, STATE_ECHO) === Atomics.load(this.#words, STATE);
@@ -74,8 +80,10 @@ export class HostVcpu {
 
   /** Lets the vCPU run; `whenDrained`: it is to leave as soon as its receive ring is drained. */
   unpark(whenDrained: boolean): void {
+    // The ask first: a vCPU that sees itself RUNNING must not find the ask of its last span.
+    Atomics.store(this.#words, ASK, whenDrained ? ASK_PARK_WHEN_DRAINED : ASK_RUN);
     Atomics.store(this.#words, VCPU_STATUS, VCPU_RUNNING);
-    this.#ask(whenDrained ? ASK_PARK_WHEN_DRAINED : ASK_RUN);
+    ringDoorbell(this.#words, VCPU_DOORBELL);
   }
 
   /** Its wake slice became a natural one, or the other way round. */

@@ -19,6 +19,8 @@ export interface VirtualGuestParts {
 }
 
 const VECTOR = 0;
+/** The state word has room for so much beside the state. */
+const STATE_SEQ_MASK = 0x1fffffff;
 
 /** One guest with its card: carries changes of state to both, and counts its time on a CPU. */
 export class VirtualGuest {
@@ -62,8 +64,8 @@ export class VirtualGuest {
     const placed = !Number.isNaN(this.#placedSliceEndNs);
     const state = placed ? GUEST_ACTIVE : GUEST_PREEMPTED;
     this.#recorder.begin(placed);
-    this.throttle.setInitialState(state, 0);
-    this.#setStateWord(state);
+    this.#nextState(state);
+    this.throttle.setInitialState(state, this.#seq, 0);
     this.#program(state, nextActivationNs, this.#placedSliceEndNs, 0);
     if (placed) this.vcpu.activate(0);
   }
@@ -72,10 +74,10 @@ export class VirtualGuest {
     this.activations++;
     if (!boosted && this.card.throttle.vcpus[0]!.wakeOutstanding) this.unboosted++;
     this.#activeSinceNs = nowNs;
-    this.#setStateWord(GUEST_ACTIVE);
+    this.#nextState(GUEST_ACTIVE);
     // On the CPU before the card knows: what the card sends at once finds a vCPU that can take it.
     this.vcpu.activate(nowNs);
-    this.throttle.setState(GUEST_ACTIVE, true, nowNs, nowNs);
+    this.throttle.setState(GUEST_ACTIVE, this.#seq, nowNs, nowNs);
     this.#program(GUEST_ACTIVE, Number.POSITIVE_INFINITY, sliceEndNs, nowNs);
   }
 
@@ -89,8 +91,8 @@ export class VirtualGuest {
     if (this.vcpu.deactivate(nowNs) !== 0) {
       this.card.throttle.returned(VECTOR, (this.card.interruptStatus.value & INTERRUPT_CONFIG_CHANGE) !== 0);
     }
-    this.#setStateWord(state);
-    this.throttle.setState(state, false, nowNs, nowNs);
+    this.#nextState(state);
+    this.throttle.setState(state, this.#seq, nowNs, nowNs);
     this.#program(state, nextActivationNs, Number.POSITIVE_INFINITY, nowNs);
   }
 
@@ -99,9 +101,9 @@ export class VirtualGuest {
     return this.#activeNs + (this.vcpu.active ? nowNs - this.#activeSinceNs : 0);
   }
 
-  #setStateWord(state: number): void {
+  #nextState(state: number): void {
+    this.#seq = (this.#seq + 1) & STATE_SEQ_MASK;
     const word = (this.#seq << 2) | state;
-    this.#seq = (this.#seq + 1) & 0x1fffffff;
     this.vcpu.stateWord = word;
     this.wire.port.stateWord = word;
   }

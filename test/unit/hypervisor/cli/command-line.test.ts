@@ -10,6 +10,8 @@ import type { EngineKind, PolicySpec, Scenario } from "../../../../src/hyperviso
 import { UserError } from "../../../../src/hypervisor/user-error.ts";
 import { runResult } from "../report/sample-results.ts";
 
+const CAPTURE = "time_ns,length_bytes\n0,60\n";
+
 let folder = "";
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "spillway-cli-"));
@@ -67,7 +69,7 @@ describe("spillway run", () => {
 
   it("plays captures named on the command line", async () => {
     const [a, b] = [join(folder, "a.pcap"), join(folder, "b.csv")];
-    for (const file of [a, b]) writeFileSync(file, "x");
+    for (const file of [a, b]) writeFileSync(file, CAPTURE);
     const { ran } = await command(["run", "--guests", "3", "--trace", a, "--trace", b]);
     expect(ran[0]?.scenario.guests.map(({ traffic }) => "file" in traffic && traffic.file)).toEqual([a, b, a]);
   });
@@ -159,7 +161,7 @@ describe("--events", () => {
   it("refuses to replace the capture or the scenario that is being read", async () => {
     const capture = join(folder, "a.pcap");
     const scenario = join(folder, "s.json");
-    writeFileSync(capture, "x");
+    writeFileSync(capture, CAPTURE);
     writeFileSync(scenario, "{}");
     for (const file of [capture, scenario]) {
       const args = [
@@ -172,7 +174,7 @@ describe("--events", () => {
       ];
       await expect(command(args)).rejects.toThrow(/ is read by this run; allowed is another file/);
     }
-    expect(readFileSync(capture, "utf8")).toBe("x");
+    expect(readFileSync(capture, "utf8")).toBe(CAPTURE);
   });
 });
 

@@ -34,6 +34,12 @@ describe("the progress line", () => {
     expect(screen.written).toEqual([`${CLEAR}cooperati`]);
   });
 
+  it("takes a terminal that gives its width as 0 for one of 80 columns", () => {
+    const screen = terminal(0);
+    new ProgressLine(screen).show("x".repeat(100), 1);
+    expect(screen.written).toEqual([`${CLEAR}${"x".repeat(79)}`]);
+  });
+
   it("stays between 0 and 100 %", () => {
     const screen = terminal(80);
     const line = new ProgressLine(screen);

@@ -1,6 +1,11 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as ev from "../../../../src/hypervisor/events/event.ts";
 import { EventFormatter } from "../../../../src/hypervisor/events/ndjson.ts";
+
+function words(markdown: string): string[] {
+  return [...markdown.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
+}
 
 const formatter = new EventFormatter(["g0", 'he said "hi"\\']);
 
@@ -40,6 +45,19 @@ describe("an event's line", () => {
     ],
   ])("of %s has these fields in this order", (_what, [kind, a, b, c, d, e], line) => {
     expect(formatter.format(123, kind, 0, a, b, c, d, e)).toBe(`{"t":123,"guest":"g0",${line}}`);
+  });
+
+  it("has the keys that docs/events.md lists for it", () => {
+    const documented = new Map<string, string[]>();
+    for (const [, names = "", keys = ""] of readFileSync("docs/events.md", "utf8").matchAll(
+      /^\| (`[^|]*) \| (`[^|]*) \|/gm,
+    )) {
+      for (const name of words(names)) documented.set(name, words(keys));
+    }
+    for (let kind = ev.EV_ARRIVE; kind <= ev.EV_THROTTLE; kind++) {
+      const { t: _t, guest: _guest, ev: name, ...rest } = JSON.parse(formatter.format(1, kind, 0, 0, 0, 0, 0, 0));
+      expect(Object.keys(rest), name).toEqual(documented.get(name));
+    }
   });
 
   it("keeps every digit of a time of eleven days", () => {

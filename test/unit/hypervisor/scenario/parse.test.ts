@@ -20,7 +20,7 @@ function refusal(json: unknown, overrides: ScenarioOverrides = {}, command: "run
 }
 
 describe("the empty scenario", () => {
-  it("is three busy sinks on one CPU, with every default of docs/results.md", () => {
+  it("is three busy sinks on one CPU, with every default of docs/scenarios.md", () => {
     const guest = {
       ring: 1024,
       app: "sink",
@@ -57,6 +57,19 @@ describe("the empty scenario", () => {
   it("is called after its file, or after the command line if there is none", () => {
     expect(parse({}).name).toBe("s");
     expect(parseScenario({}, {}, { source: null, folder: ".", command: "compare" }).name).toBe("command line");
+  });
+});
+
+describe("a complete scenario", () => {
+  it("is a scenario file that says the same", () => {
+    const requests = { kind: "requests", outstanding: 2, thinkNs: 5, lengthBytes: 60 };
+    const json = {
+      durationS: 2,
+      policies: ["fixed", { name: "cooperative-adaptive", mode: "learned" }, "notf-coal"],
+      guests: [{ traffic: "a.pcap" }, { app: "echo", traffic: requests, coalesce: { maxUsecs: 1, maxPackets: 2 } }, {}],
+    };
+    const once = parse(json, { ring: 64, speed: 3 });
+    expect(parseScenario(JSON.parse(JSON.stringify(once)), {}, { ...CONTEXT, folder: "." })).toEqual(once);
   });
 });
 

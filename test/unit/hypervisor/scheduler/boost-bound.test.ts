@@ -20,7 +20,10 @@ describe("R15 in the scheduler", () => {
     const host = new VirtualHost({ spec: SPEC, costs: COSTS });
     for (let i = 0; i < 3; i++) host.run((1 + 5 * i) * MS).wake(1);
     host.run(95 * MS).news();
-    host.wake(1).wake(1).run(201 * MS);
+    host
+      .wake(1)
+      .wake(1)
+      .run(201 * MS);
     expect(host.news()).toEqual([`${200 * MS} cpu0 -0 slice-end`, `${200.01 * MS} cpu0 +1 slice to ${400 * MS}`]);
     expect(host.scheduler.stats.unboosted[1]).toBe(1);
     expect(host.scheduler.stats.ignored[1]).toBe(1);
@@ -31,7 +34,10 @@ describe("R15 in the scheduler", () => {
     const host = new VirtualHost({ spec: SPEC, costs: COSTS });
     for (let i = 0; i < 3; i++) host.run((1 + 5 * i) * MS).wake(1);
     // The first slice ran from 1.05 to 3.05 ms: at 102.05 half of it has left the window.
-    host.run(102.05 * MS).wake(1).run(110 * MS);
+    host
+      .run(102.05 * MS)
+      .wake(1)
+      .run(110 * MS);
     const last = host.spans.filter((span) => span.inWakeSlice).at(-1);
     expect(last?.fromNs).toBe(102.1 * MS);
     expect(last && last.toNs - last.fromNs).toBe(1.05 * MS);
@@ -39,7 +45,10 @@ describe("R15 in the scheduler", () => {
 
   it("R15: the part of a wake slice that a natural slice absorbs does not count", () => {
     const host = new VirtualHost({ spec: { ...SPEC, sliceNs: 10 * MS }, costs: COSTS });
-    host.run(9 * MS).wake(1).run(20 * MS);
+    host
+      .run(9 * MS)
+      .wake(1)
+      .run(20 * MS);
     expect(host.scheduler.stats.wakeSliceNs[1]).toBe(0.95 * MS);
     expect(host.spans[1]?.absorbedNs).toBe(10 * MS);
   });
@@ -47,7 +56,11 @@ describe("R15 in the scheduler", () => {
   it("R15: a wake slice that is drained early uses only what it ran", () => {
     const host = new VirtualHost({ spec: SPEC, costs: COSTS });
     for (let i = 0; i < 20; i++) {
-      host.run((1 + i) * MS).wake(1).run((1.25 + i) * MS).drained(1);
+      host
+        .run((1 + i) * MS)
+        .wake(1)
+        .run((1.25 + i) * MS)
+        .drained(1);
     }
     expect(host.scheduler.stats.wakeSlices[1]).toBe(20);
     expect(host.scheduler.stats.wakeSliceNs[1]).toBe(20 * 0.2 * MS);
@@ -56,7 +69,11 @@ describe("R15 in the scheduler", () => {
 
   it("R15: a sleeper without share goes to the queue's tail, unboosted", () => {
     const host = new VirtualHost({ vcpus: 3, spec: { ...SPEC, sliceNs: 10 * MS, boostShareMax: 0 }, costs: COSTS });
-    host.run(1 * MS).idle(0).run(2 * MS).news();
+    host
+      .run(1 * MS)
+      .idle(0)
+      .run(2 * MS)
+      .news();
     host.wake(0).run(25 * MS);
     expect(host.news()).toEqual([
       `${11 * MS} cpu0 -1 slice-end`,
@@ -102,7 +119,7 @@ describe("the window of R15", () => {
       for (const [from, to] of spans) usedNs += Math.max(0, to - Math.max(from, atNs - 100 * MS));
       const remainingNs = Math.max(0, 50 * MS - usedNs);
       expect(window.remainingNs(atNs)).toBeLessThanOrEqual(remainingNs);
-      expect(window.remainingNs(atNs)).toBeGreaterThan(remainingNs - 4 * MS);
+      expect(window.remainingNs(atNs)).toBeGreaterThan(remainingNs - 1 * MS);
     }
   });
 });

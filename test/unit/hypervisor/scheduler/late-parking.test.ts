@@ -45,10 +45,14 @@ describe("a vCPU that parks later than it was asked", () => {
 
   it("is not moved while it leaves: a slice that begins for it on another CPU waits until it has parked", () => {
     // The slices of CPU 1 restart at 400. 0 leaves CPU 0 from 1000 to 1600, and is next on CPU 1 at 1400.
-    const host = threads(3, [600], 2).run(400).idle(1).run(1390);
-    host.news();
-    host.wake(1).run(2300);
-    expect(host.log.filter((line) => line.includes("+0"))).toHaveLength(1);
+    const host = threads(4, [600], 2).run(400).idle(1).run(1900);
+    expect(host.log.slice(2)).toEqual([
+      "400 cpu1 +2 slice to 1400",
+      "1000 cpu0 -0 slice-end",
+      "1400 cpu1 -2 slice-end",
+      "1600 cpu0 +3 slice to 2000",
+      "1600 cpu1 +0 slice to 2400",
+    ]);
   });
 
   it("is asked once, even if the reason changes meanwhile, and comes back if it is wanted again", () => {

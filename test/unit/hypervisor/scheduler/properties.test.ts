@@ -172,6 +172,7 @@ describe("the scheduler under random wakes, idling and parking", () => {
           if (wakes[who]! - unboosted[who]! === before) continue;
           const inWakeSlices = host.spans.some((span) => span.inWakeSlice && span.toNs > host.nowNs - 60_000);
           if (outstanding.size === 0 && !inWakeSlices) owed.set(who, host.nowNs + 50_000);
+          else owed.clear();
           outstanding.add(who);
         }
         host.run(host.nowNs + 500 * MS);
@@ -193,11 +194,18 @@ describe("the scheduler under random wakes, idling and parking", () => {
   });
 
   it("R15: no vCPU spends more than its share of any 100 ms in wake slices", () => {
-    const flood = cases("wake", "wake", "wake", "idle", "drained").map((one) => ({
-      ...one,
-      // Closer together, so that the share does run out.
-      steps: one.steps.map((step) => ({ ...step, afterNs: Math.floor(step.afterNs / 4) })),
-    }));
+    const flood = fc.record({
+      pcpus: fc.integer({ min: 1, max: 2 }),
+      vcpus: fc.integer({ min: 2, max: 4 }),
+      steps: fc.array(
+        fc.record({
+          afterNs: fc.integer({ min: 0, max: 2 * MS }),
+          what: fc.constantFrom("wake", "wake", "wake", "idle", "drained"),
+          vcpu: fc.nat(3),
+        }),
+        { minLength: 100, maxLength: 200 },
+      ),
+    });
     let exhausted = 0;
     fc.assert(
       fc.property(flood, (one) => {
@@ -211,7 +219,7 @@ describe("the scheduler under random wakes, idling and parking", () => {
             for (const [fromNs, toNs] of used) {
               inWindowNs += Math.max(0, Math.min(toNs, edgeNs) - Math.max(fromNs, edgeNs - 100 * MS));
             }
-            expect(inWindowNs).toBeLessThanOrEqual(BOOST_SHARE_MAX * 100 * MS);
+            if (inWindowNs > BOOST_SHARE_MAX * 100 * MS) expect.fail(`vCPU ${vcpu}: ${inWindowNs} ns to ${edgeNs}`);
           }
           if (host.scheduler.stats.unboosted[vcpu]! > 0) exhausted++;
         }

@@ -149,7 +149,8 @@ export class VirtualHost implements SchedulerActions {
     const there = this.#cpus[cpu];
     if (there) throw new Error(`${nowNs}: vCPU ${vcpu} activated on CPU ${cpu}, where vCPU ${there.vcpu} is`);
     if (this.#cpus.some((span) => span?.vcpu === vcpu)) throw new Error(`${nowNs}: vCPU ${vcpu} activated twice`);
-    if (sliceEndNs <= nowNs) throw new Error(`${nowNs}: vCPU ${vcpu} activated for a slice that ended at ${sliceEndNs}`);
+    if (sliceEndNs <= nowNs)
+      throw new Error(`${nowNs}: vCPU ${vcpu} activated for a slice that ended at ${sliceEndNs}`);
     if (!this.scheduler?.isActive(vcpu) && nowNs > 0) throw new Error(`${nowNs}: vCPU ${vcpu} is not active yet`);
     const span: Span = {
       vcpu,

@@ -147,6 +147,41 @@ describe("wake slices", () => {
     ]);
   });
 
+  it("in a queue of wakes a woken owner takes its turn: it has its natural slice for as long as a wake slice", () => {
+    const host = new VirtualHost({ vcpus: 4, spec: { sliceNs: 10_000 } }).run(100);
+    host.wake(1).run(200).wake(0).wake(2).wake(3).run(1500);
+    expect(host.log.slice(4)).toEqual([
+      "350 cpu0 -1 slice-end",
+      "360 cpu0 +0 resume boosted to 560",
+      "560 cpu0 -0 preempted",
+      "570 cpu0 +2 wake boosted drain to 770",
+      "770 cpu0 -2 slice-end",
+      "780 cpu0 +3 wake boosted drain to 980",
+      "980 cpu0 -3 slice-end",
+      "990 cpu0 +0 resume to 10000",
+    ]);
+  });
+
+  it("with no queue a wake is never late: even an owner that was just woken gives way", () => {
+    const host = new VirtualHost({ vcpus: 2, spec: { sliceNs: 10_000 } }).run(100).wake(1).run(200).wake(0).run(370);
+    host.wake(1).run(420);
+    expect(host.log.slice(5)).toEqual(
+      [
+        "360 cpu0 +0 resume boosted to 10000",
+        "370 cpu0 =0 to 410",
+        "410 cpu0 -0 preempted",
+        "420 cpu0 +1 wake boosted drain to 620",
+      ].slice(0),
+    );
+  });
+
+  it("a CPU to which a woken owner is coming is interrupted only if there is no other", () => {
+    const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(100).idle(0).run(200).idle(1).run(300);
+    // 0 gets the empty CPU 1, whose slice ends last; 1 interrupts CPU 0 all the same.
+    host.wake(0).wake(1).run(360);
+    expect([host.activeOn(0), host.activeOn(1)]).toEqual([1, 0]);
+  });
+
   it("an owner whose slice is interrupted can be woken: with one CPU it comes when the wake slice ends", () => {
     const host = new VirtualHost({ vcpus: 2 }).run(100).wake(1).run(200).wake(0).run(999);
     expect(host.log.at(-1)).toBe("360 cpu0 +0 resume boosted to 1000");

@@ -66,6 +66,11 @@ describe("a CSV capture", () => {
     expect(() => openCapture(path)).toThrow(`${path}, line 3: got ${JSON.stringify(row)}; ${ROWS_ALLOWED}`);
   });
 
+  it("shows whatever is not printable in a bad row as ?, for messages go to terminals", () => {
+    const path = fileOf(new Uint8Array([...Buffer.from("time_ns,length_bytes\n"), 0x1b, 0x5b, 0x9b, 0x7f, 0x22]));
+    expect(() => openCapture(path)).toThrow('line 2: got "?[??\\""; ');
+  });
+
   it("is refused for a bad row far behind the first buffer", () => {
     const path = fileOf(`time_ns,length_bytes\n${"1,60\n".repeat(100_000)}x,60\n`);
     expect(() => openCapture(path)).toThrow(`${path}, line 100002: got "x,60"; ${ROWS_ALLOWED}`);

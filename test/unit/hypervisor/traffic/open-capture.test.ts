@@ -42,7 +42,9 @@ describe("openCapture", () => {
   });
 
   it("refuses what is no regular file", () => {
-    expect(refusalOf("/dev/null")).toBe("/dev/null: is not a regular file; a capture is a regular file with packets in it");
+    expect(refusalOf("/dev/null")).toBe(
+      "/dev/null: is not a regular file; a capture is a regular file with packets in it",
+    );
   });
 
   it("refuses an empty file", () => {

@@ -140,8 +140,16 @@ describe("pcap", () => {
     ["ends inside the file header", HEADER.subarray(0, 23), "is truncated before its first whole packet"],
     ["has a file header only", HEADER, "has no packet;"],
     ["is cut off in its first packet", joined(HEADER, record(1, 0, 8, 8).subarray(0, 20)), "is truncated before its"],
-    ["has no packet but empty ones", joined(HEADER, record(1, 0, 0, 0)), "has no packet (1 packet of length 0 left out)"],
-    ["is of another version", hex("d4 c3 b2 a1", "03 00 00 00", "00 ".repeat(16)), "damaged (pcap version 3, known is 2)"],
+    [
+      "has no packet but empty ones",
+      joined(HEADER, record(1, 0, 0, 0)),
+      "has no packet (1 packet of length 0 left out)",
+    ],
+    [
+      "is of another version",
+      hex("d4 c3 b2 a1", "03 00 00 00", "00 ".repeat(16)),
+      "damaged (pcap version 3, known is 2)",
+    ],
   ])("is refused if it %s", (_what, content, message) => {
     const path = fileOf(content);
     expect(() => openCapture(path)).toThrow(UserError);

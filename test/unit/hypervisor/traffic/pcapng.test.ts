@@ -210,25 +210,42 @@ describe("pcapng", () => {
     expect(source.notes).toEqual(["a section of pcapng version 2 left out, known is 1"]);
   });
 
-  it.each([1, 5, 8, 11, 12, 20, 31])("plays up to the last whole packet if %i bytes of the next block are there", (n) => {
-    const source = open(SECTION, MICROSECONDS, packet(0, 1n, 60), packet(0, 2n, 61), packet(0, 3n, 62).subarray(0, n));
-    expect(packetsOf(source)).toEqual([
-      [0, 60],
-      [1000, 61],
-    ]);
-    expect(source.notes).toEqual(["truncated after 2 packets"]);
-  });
+  it.each([1, 5, 8, 11, 12, 20, 31])(
+    "plays up to the last whole packet if %i bytes of the next block are there",
+    (n) => {
+      const source = open(
+        SECTION,
+        MICROSECONDS,
+        packet(0, 1n, 60),
+        packet(0, 2n, 61),
+        packet(0, 3n, 62).subarray(0, n),
+      );
+      expect(packetsOf(source)).toEqual([
+        [0, 60],
+        [1000, 61],
+      ]);
+      expect(source.notes).toEqual(["truncated after 2 packets"]);
+    },
+  );
 
   const wrongTrailer = packet(0, 2n, 61);
   wrongTrailer[28] = 0x24;
   it.each([
     ["a block length below 12", hex("06 00 00 00 08 00 00 00 08 00 00 00"), "a block length of 8"],
     ["a block length of 0", new Uint8Array(64), "a block length of 0"],
-    ["a block length that is no multiple of 4", hex("06 00 00 00 21 00 00 00", "00 ".repeat(25)), "a block length of 33"],
+    [
+      "a block length that is no multiple of 4",
+      hex("06 00 00 00 21 00 00 00", "00 ".repeat(25)),
+      "a block length of 33",
+    ],
     ["two block lengths that differ", wrongTrailer, "block lengths 32 and 36, which must be the same"],
     ["a packet block that is too short", block(6, hex("00 00 00 00")), "a block too short for its type"],
     ["a simple packet block without a length", block(3, hex()), "a block too short for its type"],
-    ["more captured bytes than the block holds", block(6, hex("00 ".repeat(12), "01 00 00 00", "40 00 00 00")), "1 captured"],
+    [
+      "more captured bytes than the block holds",
+      block(6, hex("00 ".repeat(12), "01 00 00 00", "40 00 00 00")),
+      "1 captured",
+    ],
     ["an interface that is not described", packet(3, 2n, 61), "a packet of interface 3, which is not described"],
     ["an option that is longer than its block", interfaceBlock("02 00 ff ff 00 00 00 00"), "an option of 65535 bytes"],
     ["if_tsresol of 2 bytes", interfaceBlock("09 00 02 00 06 06 00 00"), "an option of 2 bytes"],
@@ -246,7 +263,11 @@ describe("pcapng", () => {
     ["ends inside its section header", SECTION.subarray(0, 27), "is truncated before its first whole packet"],
     ["is a section header only", SECTION, "has no packet;"],
     ["has interfaces only", joined(SECTION, MICROSECONDS), "has no packet;"],
-    ["is cut off in its first packet", joined(SECTION, MICROSECONDS, packet(0, 1n, 60).subarray(0, 31)), "is truncated"],
+    [
+      "is cut off in its first packet",
+      joined(SECTION, MICROSECONDS, packet(0, 1n, 60).subarray(0, 31)),
+      "is truncated",
+    ],
     ["begins with nonsense", hex("0a 0d 0d 0a 1c 00 00 00 4d 3c 2b 1b 01 00 00 00"), "is damaged (no byte-order magic"],
     [
       "is of version 2",

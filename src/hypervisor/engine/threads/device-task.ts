@@ -1,0 +1,35 @@
+import type { SharedRam } from "../../machine/shared-ram.ts";
+import type { Scenario } from "../../scenario/scenario.ts";
+import type { CardCounts } from "../guest-result.ts";
+
+/** What the device thread is given; sent as workerData. */
+export interface DeviceTask {
+  readonly scenario: Scenario;
+  readonly control: SharedArrayBuffer;
+  readonly guests: readonly DeviceGuestTask[];
+  readonly clockBase: bigint;
+  /** How long before a deadline the thread has to be awake, ns (timer slack). */
+  readonly timerMarginNs: number;
+  /** Where events go (device/spec/event-ring.ts); null = nowhere. */
+  readonly eventRing: SharedArrayBuffer | null;
+}
+
+export interface DeviceGuestTask {
+  readonly ram: SharedRam;
+  /** Where the vCPU's control block begins, in words. */
+  readonly vcpuBlockWord: number;
+}
+
+/** What it gives back when it ends; its only message but the first, "ready". */
+export interface DeviceReport {
+  readonly cards: readonly CardCounts[];
+  readonly stateChangeNs: Float64Array;
+  readonly latenessNs: Float64Array;
+  readonly trafficLatenessNs: Float64Array;
+  readonly notes: readonly string[];
+  readonly cpuNs: number | null;
+  readonly eventsLost: number;
+  /** Frames moved and bytes that the thread's heap grew by meanwhile. */
+  readonly frames: number;
+  readonly heapGrowthBytes: number;
+}
