@@ -1,10 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { reporters } from "./test/reporters.ts";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/soak/**", "test/fuzz/**"],
+    exclude: ["test/soak/**"],
     globalSetup: ["test/build-dist.ts"],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
+    ...reporters(),
   },
 });

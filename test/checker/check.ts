@@ -107,7 +107,8 @@ class RunCheck {
     const boostShareMax = options.boostShareMax ?? limit("boostShareMax");
     if (boostShareMax === null) report.note("R15's share is not checked: boostShareMax is not given");
     const wakeSliceNs = limit("wakeSliceNs");
-    this.schedule = new Schedule(report, header.guests, { boostShareMax, wakeSliceNs, exact: this.exact });
+    const sliceNs = limit("sliceNs");
+    this.schedule = new Schedule(report, header.guests, { boostShareMax, wakeSliceNs, sliceNs, exact: this.exact });
     const rules = this.exact && !options.skipRules?.includes(header.policy);
     if (!rules) report.note("R1–R9 are not checked: deadlines are exact in virtual time only");
     for (const guest of header.guests) {

@@ -99,7 +99,6 @@ export class GuestRules {
     for (const queue of this.guest.queues.values()) {
       if (!queue.needsCause) continue;
       queue.needsCause = false;
-      this.report.tested("R9");
       if (this.guest.vectorOf(queue).pending.has(queue.index)) continue;
       this.bad("R9", this.guest.nowNs, `a cause for the first frame on queue ${queue.index} since notify-on`, "none");
     }
@@ -116,6 +115,7 @@ export class GuestRules {
     if (queue.armed && !queue.suppressedAtTimes(e.t)) {
       queue.armed = false;
       queue.needsCause = true;
+      this.report.tested("R9");
       const cause = vector.pending.get(e.queue);
       if (cause !== undefined) cause.must = true;
     }

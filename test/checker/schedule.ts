@@ -11,8 +11,9 @@ const WINDOW_NS = 100_000_000;
 export interface ScheduleLimits {
   /** Share of any 100 ms that a guest may spend in wake slices; null if nobody said. */
   readonly boostShareMax: number | null;
-  /** Longest wake slice; what a span has beyond it is a natural slice that absorbed it (R15). */
+  /** Longest wake slice; a longer boosted span was absorbed by a natural slice that began inside it (R15). */
   readonly wakeSliceNs: number | null;
+  readonly sliceNs: number | null;
   /** A guest in a thread of its own parks in its own time, and its records may come late. */
   readonly exact: boolean;
 }
@@ -86,18 +87,18 @@ export class Schedule {
       }
       this.cpus.set(e.cpu, e.guest);
     }
-    if (e.why === "wake" && this.limits.exact) {
+    if ((e.why === "wake" || e.boosted) && this.limits.exact) {
       this.report.tested("R15");
-      if (!guest.wakeOutstanding)
-        this.bad("R15", e.t, e.guest, "activate(wake) after a wake", "no wake is outstanding");
-    }
-    if (e.boosted && e.why !== "wake") {
-      this.bad("R15", e.t, e.guest, "a boost for wakes only", `boosted activate(${e.why})`);
+      if (!guest.wakeOutstanding) {
+        const seen = `${e.boosted ? "boosted " : ""}activate(${e.why})`;
+        this.bad("R15", e.t, e.guest, "an activation for a wake only while one is outstanding", seen);
+      }
     }
     guest.active = true;
     guest.cpu = e.cpu;
     guest.wakeOutstanding = false;
-    guest.boostedNs = e.boosted ? e.t : null;
+    // A boost that ends in the guest's own slice ("slice") takes nothing from the others: it is absorbed from its start.
+    guest.boostedNs = e.boosted && e.why === "wake" ? e.t : null;
   }
 
   private deactivate(guest: OnCpu, e: Deactivate): void {
@@ -115,10 +116,10 @@ export class Schedule {
   private closeBoost(guest: OnCpu, name: string, tNs: number): void {
     const fromNs = guest.boostedNs;
     guest.boostedNs = null;
-    const { boostShareMax, wakeSliceNs } = this.limits;
+    const { boostShareMax } = this.limits;
     if (fromNs === null || boostShareMax === null) return;
     this.report.tested("R15");
-    const toNs = Math.min(tNs, fromNs + (wakeSliceNs ?? Number.POSITIVE_INFINITY));
+    const toNs = fromNs + this.wakeSlice(tNs - fromNs);
     const windowNs = toNs - WINDOW_NS;
     guest.spans = guest.spans.filter((span) => span.toNs > windowNs);
     guest.spans.push({ fromNs, toNs });
@@ -127,6 +128,16 @@ export class Schedule {
     const most = boostShareMax * WINDOW_NS;
     if (sum <= most) return;
     this.bad("R15", toNs, name, `at most ${most} ns of the last 100 ms in wake slices`, `${sum} ns`);
+  }
+
+  /**
+   * How much of a boosted span was a wake slice, at least. No event tells when a natural slice absorbed it; but a span
+   * that is longer than a wake slice was absorbed, and no more of it than a natural slice can have been one.
+   */
+  private wakeSlice(lengthNs: number): number {
+    const { wakeSliceNs, sliceNs } = this.limits;
+    if (wakeSliceNs === null || lengthNs <= wakeSliceNs) return lengthNs;
+    return sliceNs === null ? 0 : Math.max(0, lengthNs - sliceNs);
   }
 
   private bad(rule: string, tNs: number, guest: string, expected: string, seen: string): void {

@@ -82,7 +82,7 @@ export class DeviceStatus {
     this.#set(added, STATUS_DRIVER, STATUS_ACKNOWLEDGE);
     this.#setFeaturesOk(added);
     if (this.suspended) return this.#resume(added);
-    if ((added & STATUS_SUSPEND) !== 0) return this.#suspend();
+    if ((added & STATUS_SUSPEND) !== 0 && this.#suspend()) return TRANSITION_SUSPEND;
     const wasOk = (this.value & STATUS_DRIVER_OK) !== 0;
     if (wasOk && (written & STATUS_DRIVER_OK) === 0) this.fault = FAULT_STATUS;
     this.#set(added, STATUS_DRIVER_OK, STATUS_FEATURES_OK);
@@ -108,14 +108,14 @@ export class DeviceStatus {
     else this.fault = refused;
   }
 
-  /** SUSPEND-1: ignored unless the device runs and the feature is negotiated. */
-  #suspend(): number {
+  /** SUSPEND-1: the bit is ignored, and the rest of the write is not, unless the device runs and the feature is on. */
+  #suspend(): boolean {
     if ((this.value & STATUS_DRIVER_OK) === 0 || !this.#features.has(F_SUSPEND)) {
       this.fault = FAULT_STATUS;
-      return TRANSITION_NONE;
+      return false;
     }
     this.value = (this.value | STATUS_SUSPEND) & ~STATUS_DRIVER_OK;
-    return TRANSITION_SUSPEND;
+    return true;
   }
 
   /** The driver resumes by setting DRIVER_OK, whether or not it repeats SUSPEND (§3.4). */

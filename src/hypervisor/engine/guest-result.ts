@@ -1,6 +1,6 @@
 import type { NetCard } from "../../device/index.ts";
 import type { FrameIntake } from "../../guest/frame-intake.ts";
-import { distribution, SampleLog } from "../report/percentiles.ts";
+import { distributionOf, type SampleLog } from "../report/percentiles.ts";
 import type { GuestResult } from "../report/result.ts";
 import type { Wire } from "./wire.ts";
 
@@ -98,10 +98,4 @@ export function guestResult(name: string, card: CardCounts, reader: ReaderCounts
     latencyCutNs: distributionOf(reader.latencyCutNs),
     latencyInactiveNs: distributionOf(reader.latencyInactiveNs),
   };
-}
-
-function distributionOf(samples: Float64Array): GuestResult["latencyNs"] {
-  const log = new SampleLog();
-  for (const sample of samples) log.push(sample);
-  return distribution([log]);
 }

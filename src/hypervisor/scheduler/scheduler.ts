@@ -180,14 +180,13 @@ export class Scheduler {
     const vcpu = this.#vcpu(vcpuIndex);
     const lane = this.#calendar.laneOf(vcpuIndex);
     if (vcpu.cpu < 0 && !this.#calendar.holds(vcpuIndex)) return Number.POSITIVE_INFINITY;
-    if (vcpu.cpu < 0 && lane >= 0) {
-      const cpu = this.#placement.cpuOfLane(lane);
-      if (cpu.wakeSlice !== WAKE_SLICE_TAKEN) {
-        return cpu.target === vcpuIndex ? this.#placement.arrivalNs(cpu) : nowNs + this.#switchNs;
-      }
-      const running = cpu.occupant === cpu.wakeHolder;
-      const wakeEndNs = running ? cpu.wakeEndNs : Math.max(nowNs, cpu.readyNs) + this.#spec.wakeSliceNs;
-      if (wakeEndNs < this.#calendar.plannedEndNs(lane)) return wakeEndNs + this.#switchNs;
+    // The engine asks from inside `park`, too: whoever is leaving counts as gone.
+    const stays = vcpu.cpu >= 0 && !this.#placement.cpus[vcpu.cpu]!.leaving;
+    if (lane >= 0 && !stays) {
+      const home = this.#placement.cpuOfLane(lane);
+      if (home.target === vcpuIndex) return this.#placement.arrivalNs(home);
+      const freeNs = home.wakeSlice === WAKE_SLICE_TAKEN ? this.#wakeSlices.foreseenEndNs(home, nowNs) : nowNs;
+      if (freeNs < this.#calendar.plannedEndNs(lane)) return freeNs + this.#switchNs;
     }
     return this.#calendar.nextSliceNs(vcpuIndex, nowNs) + this.#switchNs;
   }

@@ -88,6 +88,13 @@ export class WakeSlices {
     return runs ? cpu.wakeEndNs : Number.POSITIVE_INFINITY;
   }
 
+  /** The same as far as it can be known before the woken vCPU has come. */
+  foreseenEndNs(cpu: Cpu, nowNs: number): number {
+    if (cpu.occupant === cpu.wakeHolder) return cpu.wakeEndNs;
+    const switching = cpu.target === cpu.wakeHolder && this.#placement.vcpus[cpu.target]!.cpu < 0;
+    return (switching ? this.#placement.arrivalNs(cpu) : nowNs + this.#switchNs) + this.#wakeSliceNs;
+  }
+
   /** When the occupant is planned to leave. */
   plannedEndNs(cpu: Cpu): number {
     if (cpu.wakeSlice === WAKE_SLICE_TAKEN) return cpu.wakeEndNs;

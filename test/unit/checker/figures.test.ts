@@ -201,9 +201,11 @@ describe("R15: wakes are bounded", () => {
     expect(report.violations[0]).toMatchObject({ seen: "10000010 ns" });
   });
 
-  it("counts a wake slice up to its length, for a natural slice that begins inside absorbs it", async () => {
-    const short = { ...start, extra: { ...start.extra, wakeSliceNs: 500_000 } };
-    expect((await check(short, [slices(20, 9_000_000)], 1e9)).violations).toEqual([]);
+  it("takes a span that is longer than a wake slice as absorbed by a natural slice that began inside it", async () => {
+    const limits = { ...start.extra, wakeSliceNs: 500_000, sliceNs: 6_000_000 };
+    const short = { ...start, extra: limits };
+    expect((await check(short, [slices(20, 6_500_000)], 1e9)).violations).toEqual([]);
+    expect((await check(short, [slices(20, 9_500_000)], 1e9)).counts).toHaveProperty("R15");
   });
 
   it("flags a boost without a wake", async () => {

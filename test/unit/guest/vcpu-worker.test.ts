@@ -180,7 +180,7 @@ describe("a vCPU worker", () => {
   });
 
   it("parks again if asked to before it has noticed that it may run", async () => {
-    const guest = startVcpu();
+    const guest = startVcpu({ load: "busy" });
     const { host } = guest;
     host.ask(ASK.park);
     for (let round = 0; round < 200; round++) {

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { HOST_DOORBELL, TRAFFIC_ENDED } from "../../../device/spec/control-block.ts";
-import { distribution, SampleLog } from "../../report/percentiles.ts";
+import { distributionOf } from "../../report/percentiles.ts";
 import type { Distribution, GuestResult, RunResult } from "../../report/result.ts";
 import type { PolicySpec, Scenario } from "../../scenario/scenario.ts";
 import { GuestGovernor } from "../guest-governor.ts";
@@ -116,8 +116,6 @@ async function play(
 }
 
 function percentiles(samples: Float64Array): Pick<Distribution, "p50" | "p99"> {
-  const log = new SampleLog();
-  for (const sample of samples) log.push(sample);
-  const { p50, p99 } = distribution([log]);
+  const { p50, p99 } = distributionOf(samples);
   return { p50, p99 };
 }

@@ -31,6 +31,8 @@ export class VirtualHost implements SchedulerActions {
   readonly #clock: { nowNs: number };
   readonly #timers: TimerTree;
   readonly #log: EventLog | null;
+  /** Something was said to the scheduler, or by it, since its timer was set. */
+  #schedulerStirred = false;
   /** The first placement is the state that the run begins in, and no event. */
   #placing = true;
 
@@ -41,7 +43,12 @@ export class VirtualHost implements SchedulerActions {
     this.#log = log;
     this.#timers = new TimerTree(2 * guests.length + 1);
     this.scheduler = new Scheduler(scenario.scheduler, scenario.costs, scenario.pcpus, scenario.guests, this);
-    for (const [index, guest] of guests.entries()) guest.onWake = () => this.scheduler.wake(index, clock.nowNs);
+    for (const [index, guest] of guests.entries()) {
+      guest.onWake = () => {
+        this.#schedulerStirred = true;
+        this.scheduler.wake(index, clock.nowNs);
+      };
+    }
   }
 
   /** Places the first guests, programs all throttles, and begins at 0. */
@@ -72,6 +79,7 @@ export class VirtualHost implements SchedulerActions {
     const count = this.guests.length;
     this.#clock.nowNs = timers.firstNs;
     if (timer === 2 * count) {
+      this.#schedulerStirred = true;
       this.scheduler.expire(this.nowNs);
     } else {
       const index = timer < count ? timer : timer - count;
@@ -81,7 +89,10 @@ export class VirtualHost implements SchedulerActions {
       this.#leaveIfQuiet(index);
       this.#refresh(index);
     }
-    timers.set(2 * count, this.scheduler.nextDeadlineNs());
+    if (this.#schedulerStirred) {
+      this.#schedulerStirred = false;
+      timers.set(2 * count, this.scheduler.nextDeadlineNs());
+    }
   }
 
   activate(index: number, cpu: number, why: ActivateReason, boosted: boolean, sliceEndNs: number, whenDrained: boolean, nowNs: number): void {
@@ -124,6 +135,7 @@ export class VirtualHost implements SchedulerActions {
   }
 
   #deactivate(index: number, why: DeactivateReason, state: number, nowNs: number): void {
+    this.#schedulerStirred = true;
     this.#log?.record(nowNs, EV_DEACTIVATE, index, 0, 0, DEACTIVATE_REASONS.indexOf(why), 0, 0);
     this.guests[index]!.deactivate(state, this.scheduler.nextActivationNs(index, nowNs), nowNs);
     this.#refresh(index);

@@ -47,7 +47,8 @@ export class VirtualHost implements SchedulerActions {
   readonly log: string[] = [];
   readonly spans: Span[] = [];
   readonly natural: NaturalSlice[] = [];
-  /** Called inside `park`, after the vCPU has parked, and inside `activate`: what a card or a guest may do there. */
+  /** Called inside `park`, before and after the vCPU has parked, and inside `activate`: what a card or a guest may do there. */
+  onLeaving: (vcpu: number, nowNs: number) => void = () => {};
   onParked: (vcpu: number, nowNs: number) => void = () => {};
   onActivated: (vcpu: number, nowNs: number) => void = () => {};
   /** Whether the next vCPU that is asked to park says that it is idle. */
@@ -174,6 +175,7 @@ export class VirtualHost implements SchedulerActions {
     if (this.isLeaving(vcpu)) throw new Error(`${nowNs}: vCPU ${vcpu} is asked twice to park`);
     const cpu = this.#cpus.findIndex((span) => span?.vcpu === vcpu);
     this.log.push(`${nowNs} cpu${cpu} -${vcpu} ${why}`);
+    this.onLeaving(vcpu, nowNs);
     if (this.#parkDelayNs !== null) this.#leaving.push({ vcpu, atNs: nowNs + this.#parkDelayNs() });
     else this.#leave(vcpu, this.idleWhenAsked(vcpu), nowNs);
   }

@@ -233,6 +233,18 @@ describe("wake slices", () => {
     expect(host.scheduler.nextActivationNs(2, 950)).toBe(2010);
   });
 
+  it("foresight from inside the call that preempts a vCPU is when it will resume, if the wake slice has its full length", () => {
+    const host = new VirtualHost({ vcpus: 3 }).run(100).wake(1);
+    const foreseen: number[] = [];
+    host.onLeaving = (vcpu, nowNs) => foreseen.push(host.scheduler.nextActivationNs(vcpu, nowNs));
+    host.run(145);
+    expect(foreseen).toEqual([360]);
+    expect(host.scheduler.nextActivationNs(0, 145)).toBe(360);
+    host.run(360);
+    expect(host.spans.at(-1)).toMatchObject({ vcpu: 0, fromNs: 360, why: "resume" });
+    expect(foreseen).toEqual([360, 1010]);
+  });
+
   it("a card that wakes a guest from inside the call that parks it is heard", () => {
     const host = new VirtualHost({ vcpus: 3 });
     host.onParked = (vcpu, nowNs) => {

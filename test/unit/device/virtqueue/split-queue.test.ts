@@ -1,0 +1,398 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { FAULTS } from "../../../../src/device/faults.ts";
+import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
+import { DescriptorChain } from "../../../../src/device/virtqueue/descriptor-chain.ts";
+import { SplitQueue } from "../../../../src/device/virtqueue/split-queue.ts";
+import { SplitDriver } from "../../../rings/split-driver.ts";
+
+const SIZE = 4;
+const RAM_BYTES = 0x4000;
+const RINGS = 0x100;
+
+// What `take` gives, retyped.
+const EMPTY = 0;
+const CHAIN = 1;
+const FAULTY = 2;
+const BROKEN = 3;
+
+let driver: SplitDriver;
+let memory: GuestMemory;
+let chain: DescriptorChain;
+
+beforeEach(() => {
+  const buffer = new ArrayBuffer(RAM_BYTES);
+  memory = new GuestMemory(buffer);
+  driver = new SplitDriver(buffer, RINGS, SIZE);
+  chain = new DescriptorChain(SIZE);
+  for (let i = 0; i < SIZE; i++) driver.setDescriptor(i, { address: 0x2000 + 0x100 * i, length: 0x100, flags: 2 });
+});
+
+function queueOf({ eventIdx = true, wantsKicks = true, started = true } = {}): SplitQueue {
+  const queue = new SplitQueue(memory, wantsKicks);
+  expect(queue.enable(SIZE, driver.table, driver.avail, driver.used, true, eventIdx)).toBe(0);
+  if (started) queue.start();
+  return queue;
+}
+
+/** Uses `count` chains as a device would, and publishes them. */
+function useChains(queue: SplitQueue, count: number): void {
+  for (let i = 0; i < count; i++) {
+    if (queue.take(chain) !== CHAIN) throw new Error(`no chain at used index ${queue.usedIdx}`);
+    queue.pushUsed(chain.head, 8);
+  }
+  queue.publish();
+}
+
+describe("enable", () => {
+  const setup = (size: number, table: number, avail: number, used: number): string =>
+    FAULTS[new SplitQueue(memory, true).enable(size, table, avail, used, false, false)]!.name;
+
+  test.each([0, 3, 5, 6, -4, 65536, Number.NaN, 2 ** 31])(
+    "refuses the size %d: sizes are powers of two up to 32768",
+    (size) => {
+      expect(setup(size, 0x1000, 0x2000, 0x3000)).toBe("queue-setup");
+    },
+  );
+
+  test("asks for the alignments of §2.7: 16, 2 and 4", () => {
+    expect(setup(4, 0x1000, 0x2002, 0x3004)).toBe("none");
+    expect(setup(4, 0x1008, 0x2000, 0x3000)).toBe("queue-setup");
+    expect(setup(4, 0x1000, 0x2001, 0x3000)).toBe("queue-setup");
+    expect(setup(4, 0x1000, 0x2000, 0x3002)).toBe("queue-setup");
+  });
+
+  test("refuses areas that are not wholly inside guest memory", () => {
+    expect(setup(4, RAM_BYTES - 48, 0x2000, 0x3000)).toBe("queue-setup");
+    expect(setup(4, 0x1000, RAM_BYTES - 12, 0x3000)).toBe("queue-setup");
+    expect(setup(4, 0x1000, 0x2000, RAM_BYTES - 36)).toBe("queue-setup");
+    expect(setup(4, 2 ** 40, 0x2000, 0x3000)).toBe("queue-setup");
+    expect(setup(4, RAM_BYTES - 64, 0x2000, 0x3000)).toBe("none");
+  });
+
+  test("refuses a used ring over the other areas, which are not the device's to write (SDESC-4)", () => {
+    expect(setup(4, 0x1000, 0x2000, 0x1000)).toBe("queue-setup");
+    expect(setup(4, 0x1000, 0x2000, 0x2008)).toBe("queue-setup");
+  });
+
+  test("touches no guest memory, and neither does a queue that is not started (MMIO-7, STATUS-1)", () => {
+    const before = memory.u8.slice();
+    const queue = queueOf({ started: false });
+    driver.offer(0);
+    driver.publish();
+    const offered = memory.u8.slice();
+    expect(queue.take(chain)).toBe(EMPTY);
+    expect(queue.freeBuffers()).toBe(0);
+    expect(memory.u8).toEqual(offered);
+    expect(offered).not.toEqual(before);
+  });
+});
+
+describe("taking chains", () => {
+  test("gives them in the order of the available ring", () => {
+    const queue = queueOf();
+    for (const head of [2, 0, 3]) driver.offer(head);
+    driver.publish();
+    const heads = [];
+    while (queue.take(chain) === CHAIN) heads.push(chain.head);
+    expect(heads).toEqual([2, 0, 3]);
+    expect(queue.broken).toBe(false);
+  });
+
+  test("loads avail.idx again only when all that it has seen is taken", () => {
+    const queue = queueOf();
+    driver.offer(0);
+    driver.publish();
+    let loads = 0;
+    const load = memory.loadAcquireU16.bind(memory);
+    memory.loadAcquireU16 = (offset) => {
+      loads++;
+      return load(offset);
+    };
+    driver.offer(1);
+    driver.publish();
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(loads).toBe(1);
+    expect(queue.take(chain)).toBe(EMPTY);
+    expect(loads).toBe(2);
+  });
+
+  test("a rewind gives chains back, to be read again", () => {
+    const queue = queueOf();
+    driver.offer(0);
+    driver.offer(1);
+    driver.publish();
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(queue.cachedFree).toBe(0);
+    queue.rewind(2);
+    expect(queue.cachedFree).toBe(2);
+    driver.setDescriptor(0, { address: 0x3000, length: 7, flags: 2 });
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect([chain.head, chain.offsets[0], chain.lengths[0]]).toEqual([0, 0x3000, 7]);
+  });
+
+  test("a chain that breaks a rule is taken, and named", () => {
+    const queue = queueOf();
+    driver.setDescriptor(1, { address: RAM_BYTES, length: 1 });
+    driver.offer(1);
+    driver.offer(0);
+    driver.publish();
+    expect(queue.take(chain)).toBe(FAULTY);
+    expect(chain.head).toBe(1);
+    expect(FAULTS[queue.fault]!.name).toBe("address");
+    expect(queue.take(chain)).toBe(CHAIN);
+  });
+
+  test("avail.idx ahead by more than the queue size breaks the ring (§2.7.6)", () => {
+    const queue = queueOf();
+    driver.publish(SIZE + 1);
+    expect(queue.take(chain)).toBe(BROKEN);
+    expect(FAULTS[queue.fault]!.name).toBe("avail-idx");
+    driver.publish(1);
+    expect(queue.take(chain)).toBe(BROKEN);
+    expect(queue.freeBuffers()).toBe(0);
+  });
+
+  test("avail.idx that goes back breaks the ring, whether or not its entries were taken (§2.7.6.1)", () => {
+    for (const taken of [0, 1, 2]) {
+      const queue = queueOf();
+      driver.availIdx = 0;
+      for (const head of [0, 1, 2]) driver.offer(head);
+      driver.publish();
+      for (let i = 0; i < taken; i++) queue.take(chain);
+      driver.publish(taken === 0 ? 0xffff : 1);
+      queue.freeBuffers();
+      expect(queue.broken, `${taken} taken`).toBe(true);
+    }
+  });
+
+  test("a chain counts as the card's until it is published, so the driver cannot offer it twice", () => {
+    const queue = queueOf();
+    for (const head of [0, 1, 2, 3]) driver.offer(head);
+    driver.publish();
+    for (let i = 0; i < SIZE; i++) {
+      queue.take(chain);
+      queue.pushUsed(chain.head, 0);
+    }
+    driver.publish(SIZE + 1);
+    expect(queue.take(chain)).toBe(BROKEN);
+  });
+
+  test("a head outside the table breaks the ring", () => {
+    const queue = queueOf();
+    driver.offer(SIZE);
+    driver.publish();
+    expect(queue.take(chain)).toBe(BROKEN);
+    expect(FAULTS[queue.fault]!.name).toBe("head-out-of-range");
+  });
+
+  test("indices run on over 65535", () => {
+    const queue = queueOf();
+    for (let i = 0; i < 65536 + 3; i++) {
+      driver.offer(i % SIZE);
+      driver.publish();
+      useChains(queue, 1);
+      const [used] = driver.takeUsed();
+      if (used?.head !== i % SIZE) throw new Error(`chain ${i} came back as ${used?.head}`);
+    }
+    expect(driver.usedIdx).toBe(3);
+  });
+
+  test("a reset forgets everything, and another enabling begins at 0 (VQRST-2)", () => {
+    const queue = queueOf();
+    driver.publish(SIZE + 1);
+    queue.take(chain);
+    const { epoch } = queue;
+    queue.reset();
+    expect(queue.enabled).toBe(false);
+    expect(queue.broken).toBe(false);
+    expect(queue.epoch).not.toBe(epoch);
+    driver.publish(0);
+    driver.offer(3);
+    driver.publish();
+    queue.enable(SIZE, driver.table, driver.avail, driver.used, true, true);
+    queue.start();
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(queue.usedIdx).toBe(0);
+  });
+});
+
+describe("used elements", () => {
+  test("become visible together, when the batch is published (SUSED-1)", () => {
+    const queue = queueOf();
+    for (const head of [1, 0]) driver.offer(head);
+    driver.publish();
+    for (const length of [10, 20]) {
+      queue.take(chain);
+      queue.pushUsed(chain.head, length);
+    }
+    expect(driver.usedIdx).toBe(0);
+    expect(queue.unpublished).toBe(2);
+    expect(queue.usedIdx).toBe(0);
+    queue.publish();
+    expect(queue.unpublished).toBe(0);
+    expect(queue.usedIdx).toBe(2);
+    expect(driver.takeUsed()).toEqual([
+      { head: 1, length: 10 },
+      { head: 0, length: 20 },
+    ]);
+  });
+});
+
+describe("interrupt suppression", () => {
+  /** Uses `count` chains that the driver has just offered. */
+  function use(queue: SplitQueue, count: number): void {
+    for (let i = 0; i < count; i++) driver.offer(i % SIZE);
+    driver.publish();
+    useChains(queue, count);
+  }
+
+  test("with EVENT_IDX an interrupt is wanted if the entry of index used_event is among the new ones (SUSUP-5, SUSUP-6)", () => {
+    const queue = queueOf();
+    use(queue, 3);
+    for (const [event, wanted] of [
+      [0, true],
+      [1, true],
+      [2, true],
+      [3, false],
+      [0xffff, false],
+    ] as const) {
+      driver.usedEvent = event;
+      expect(queue.wantsInterrupt(0), `used_event ${event}`).toBe(wanted);
+    }
+    driver.usedEvent = 0;
+    expect(queue.wantsInterrupt(1)).toBe(false);
+    expect(queue.wantsInterrupt(3)).toBe(false);
+  });
+
+  test("with EVENT_IDX the arithmetic holds over 65535 (SUSUP-5)", () => {
+    const queue = queueOf();
+    for (let i = 0; i < 0xfffe; i++) use(queue, 1);
+    const since = queue.usedIdx;
+    use(queue, 4);
+    expect([since, queue.usedIdx]).toEqual([0xfffe, 2]);
+    for (const [event, wanted] of [
+      [0xfffd, false],
+      [0xfffe, true],
+      [0xffff, true],
+      [0, true],
+      [1, true],
+      [2, false],
+    ] as const) {
+      driver.usedEvent = event;
+      expect(queue.wantsInterrupt(since), `used_event ${event}`).toBe(wanted);
+    }
+  });
+
+  test("with EVENT_IDX the flags say nothing (SUSUP-4)", () => {
+    const queue = queueOf();
+    use(queue, 1);
+    driver.availFlags = 1;
+    driver.usedEvent = 0;
+    expect(queue.wantsInterrupt(0)).toBe(true);
+  });
+
+  test("without EVENT_IDX the flag decides, and used_event says nothing (SUSUP-1, SUSUP-2, SUSUP-3)", () => {
+    const queue = queueOf({ eventIdx: false });
+    use(queue, 1);
+    driver.usedEvent = 7;
+    driver.availFlags = 0;
+    expect(queue.wantsInterrupt(0)).toBe(true);
+    driver.availFlags = 1;
+    expect(queue.wantsInterrupt(0)).toBe(false);
+  });
+
+  test("entries may be unread until the driver has armed itself at the last one", () => {
+    const queue = queueOf();
+    expect(queue.mayHaveUnread()).toBe(false);
+    use(queue, 2);
+    driver.usedEvent = 0;
+    expect(queue.mayHaveUnread()).toBe(true);
+    driver.usedEvent = 2;
+    expect(queue.mayHaveUnread()).toBe(false);
+  });
+
+  test("without EVENT_IDX entries may be unread while the driver keeps interrupts off", () => {
+    const queue = queueOf({ eventIdx: false });
+    driver.availFlags = 1;
+    expect(queue.mayHaveUnread()).toBe(false);
+    use(queue, 1);
+    expect(queue.mayHaveUnread()).toBe(true);
+    driver.availFlags = 0;
+    expect(queue.mayHaveUnread()).toBe(false);
+  });
+
+  test("a stopped queue is not read, and an interrupt too many is better than one lost (SUSPEND-3)", () => {
+    const queue = queueOf();
+    use(queue, 1);
+    driver.usedEvent = 1;
+    queue.stop();
+    memory.loadAcquireU16 = () => {
+      throw new Error("the ring was read");
+    };
+    expect(queue.wantsInterrupt(0)).toBe(true);
+    expect(queue.mayHaveUnread()).toBe(true);
+  });
+});
+
+describe("kick suppression", () => {
+  test("with EVENT_IDX no kick is wanted before the card has armed itself, and then one at the next buffer (SASUP-4)", () => {
+    const queue = queueOf();
+    expect(driver.usedFlags).toBe(0);
+    driver.offer(0);
+    expect(driver.mustKick(0, true)).toBe(false);
+    driver.publish();
+    useChains(queue, 1);
+    expect(queue.armKick()).toBe(0);
+    expect(queue.armed).toBe(true);
+    driver.offer(1);
+    expect(driver.mustKick(1, true)).toBe(true);
+    expect(driver.usedFlags).toBe(0);
+  });
+
+  test("without EVENT_IDX the flag says it, and is only ever 0 or 1 (SASUP-1, SASUP-2)", () => {
+    const queue = queueOf({ eventIdx: false });
+    expect(driver.usedFlags).toBe(1);
+    expect(queue.armKick()).toBe(0);
+    expect(driver.usedFlags).toBe(0);
+    driver.offer(0);
+    driver.publish();
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(queue.armed).toBe(false);
+    expect(driver.usedFlags).toBe(1);
+  });
+
+  test("a buffer that was made available before the card armed itself is seen, though nobody kicks", () => {
+    const queue = queueOf();
+    expect(queue.take(chain)).toBe(EMPTY);
+    driver.offer(0);
+    expect(driver.mustKick(0, true)).toBe(false);
+    driver.publish();
+    expect(queue.armKick()).toBe(1);
+    expect(queue.take(chain)).toBe(CHAIN);
+  });
+
+  test("looking for free buffers does not call off the kick", () => {
+    const queue = queueOf({ eventIdx: false });
+    queue.armKick();
+    driver.offer(0);
+    driver.publish();
+    expect(queue.freeBuffers()).toBe(1);
+    expect(queue.armed).toBe(true);
+    expect(driver.usedFlags).toBe(0);
+  });
+
+  test("a receive queue wants no kick in 2^16 buffers and more", () => {
+    const queue = queueOf({ wantsKicks: false });
+    let kicks = 0;
+    for (let i = 0; i < 70000; i++) {
+      const since = driver.availIdx;
+      driver.offer(i % SIZE);
+      if (driver.mustKick(since, true)) kicks++;
+      driver.publish();
+      useChains(queue, 1);
+    }
+    expect(kicks).toBe(0);
+  });
+});
