@@ -91,6 +91,8 @@ class RunCheck {
   private readonly exact: boolean;
   private readonly emptyWithinNs: number;
   private readonly maxInactiveDelayNs: number;
+  /** Some frames are urgent (R11); which ones no event tells. */
+  private readonly urgent: boolean;
   private nowNs = 0;
   private events = 0;
 
@@ -106,6 +108,8 @@ class RunCheck {
       options.maxInactiveDelayNs ?? limit("maxInactiveDelayNs") ?? DEFAULT_MAX_INACTIVE_DELAY_NS;
     const boostShareMax = options.boostShareMax ?? limit("boostShareMax");
     if (boostShareMax === null) report.note("R15's share is not checked: boostShareMax is not given");
+    const filter = field(field(scenario, "urgent"), "filter");
+    this.urgent = filter !== undefined && filter !== "off";
     const wakeSliceNs = limit("wakeSliceNs");
     const sliceNs = limit("sliceNs");
     this.schedule = new Schedule(report, header.guests, { boostShareMax, wakeSliceNs, sliceNs, exact: this.exact });
@@ -120,7 +124,7 @@ class RunCheck {
         header: guest,
         figures,
         ledger,
-        rules: rules ? new GuestRules(guest, coalescingOf(scenario, guest.name), report) : null,
+        rules: rules ? new GuestRules(guest, this.coalescingOf(scenario, guest.name), report) : null,
       });
     }
   }
@@ -158,8 +162,24 @@ class RunCheck {
     const { policy, engine, costs } = this.header;
     const stateChangeNs = this.stateChangeNs.distribution();
     const run = { policy, engine, endNs: tNs, costs, stateChangeNs, guests: totals };
-    if (result !== null) new Comparison(this.report, run).compare(result.value);
+    if (result !== null) new Comparison(this.report, run, this.urgent).compare(result.value);
     this.report.endRun(this.events, tNs);
+  }
+
+  /**
+   * R12: no event carries what a guest asked for; the scenario does, if somebody wrote it there. The policy `notf-coal`
+   * makes every guest ask for something, and what that is when the scenario is silent is published nowhere.
+   */
+  private coalescingOf(scenario: unknown, name: string): Coalescing | "unknown" | null {
+    const guests = field(scenario, "guests");
+    const guest: unknown = Array.isArray(guests) ? guests.find((g) => field(g, "name") === name) : undefined;
+    const coalesce = field(guest, "coalesce");
+    const maxUsecs = field(coalesce, "maxUsecs");
+    const maxPackets = field(coalesce, "maxPackets");
+    if (typeof maxUsecs === "number" && typeof maxPackets === "number") return { maxUsecs, maxPackets };
+    if (this.header.policy !== "notf-coal") return null;
+    this.report.note(`late and missing notifications are not looked for: ${name}'s own coalescing is not known (R12)`);
+    return "unknown";
   }
 
   private account(guest: Checked, e: GuestEvent): void {
@@ -200,16 +220,6 @@ class RunCheck {
       this.report.violation("D", byNs, name, `an empty ring by ${byNs}`, `empty only at ${ledger.emptySinceNs}`);
     }
   }
-}
-
-/** R12: the guest's own settings stand in the scenario alone; without a result no guest is taken to have any. */
-function coalescingOf(scenario: unknown, name: string): Coalescing | null {
-  const guests = field(scenario, "guests");
-  const guest: unknown = Array.isArray(guests) ? guests.find((g) => field(g, "name") === name) : undefined;
-  const coalesce = field(guest, "coalesce");
-  const maxUsecs = field(coalesce, "maxUsecs");
-  const maxPackets = field(coalesce, "maxPackets");
-  return typeof maxUsecs === "number" && typeof maxPackets === "number" ? { maxUsecs, maxPackets } : null;
 }
 
 /** A number by its name, wherever in a document it is: the design names these limits, and not where they are written. */

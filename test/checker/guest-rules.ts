@@ -26,7 +26,7 @@ export class GuestRules {
   private readonly active: ActiveRules;
   private readonly inactive: InactiveRules;
 
-  constructor(header: GuestHeader, coalescing: Coalescing | null, report: Reporter) {
+  constructor(header: GuestHeader, coalescing: Coalescing | "unknown" | null, report: Reporter) {
     this.guest = new GuestState(header, coalescing);
     this.report = report;
     this.active = new ActiveRules(this.guest, report);

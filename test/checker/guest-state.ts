@@ -47,7 +47,7 @@ export class Queue {
 
 export class GuestState {
   readonly header: GuestHeader;
-  private readonly coalescing: Coalescing | null;
+  private readonly coalescing: Coalescing | "unknown" | null;
   readonly vectors = new Map<number, Vector>();
   readonly queues = new Map<number, Queue>();
   active: boolean;
@@ -63,7 +63,7 @@ export class GuestState {
   readonly guardMust = new Set<number>();
   readonly guardMay = new Set<number>();
 
-  constructor(header: GuestHeader, coalescing: Coalescing | null) {
+  constructor(header: GuestHeader, coalescing: Coalescing | "unknown" | null) {
     this.header = header;
     this.coalescing = coalescing;
     this.active = header.active;

@@ -29,7 +29,7 @@ export interface Due {
 
 export class Vector {
   readonly index: number;
-  private readonly coalescing: Coalescing | null;
+  private readonly coalescing: Coalescing | "unknown" | null;
   latencyNs = 0;
   overflowNs = 0;
   freeMin = 0;
@@ -49,10 +49,11 @@ export class Vector {
   waitRule = "R4";
   mayFromNs: number | null = null;
 
-  constructor(index: number, coalescing: Coalescing | null) {
+  constructor(index: number, coalescing: Coalescing | "unknown" | null) {
     this.index = index;
     // R12: if either is 0, G is the first frame.
-    this.coalescing = coalescing?.maxUsecs === 0 || coalescing?.maxPackets === 0 ? null : coalescing;
+    const off = typeof coalescing === "object" && (coalescing?.maxUsecs === 0 || coalescing?.maxPackets === 0);
+    this.coalescing = off ? null : coalescing;
   }
 
   /** §11: null is off. No latency interval is 0; no overflow interval never expires; no guard is 0 (§6). */
@@ -73,7 +74,8 @@ export class Vector {
     const cause = { queue, kind, sinceNs: tNs, earliestNs: tNs, latestNs: tNs, frames: 0, must };
     this.pending.set(queue, cause);
     if (this.coalescing === null) return;
-    cause.latestNs = tNs + this.coalescing.maxUsecs * 1000;
+    cause.latestNs = this.coalescing === "unknown" ? Number.POSITIVE_INFINITY : tNs + this.coalescing.maxUsecs * 1000;
+    if (this.coalescing === "unknown") return;
     if (kind === "rx") cause.earliestNs = cause.latestNs;
     this.countFrame(queue, tNs);
   }
@@ -81,7 +83,8 @@ export class Vector {
   /** R12: the max_packets-th frame ends the wait that max_usecs would still have had. */
   countFrame(queue: number, tNs: number): void {
     const cause = this.pending.get(queue);
-    if (cause === undefined || this.coalescing === null || cause.kind !== "rx") return;
+    if (cause === undefined || cause.kind !== "rx") return;
+    if (this.coalescing === null || this.coalescing === "unknown") return;
     cause.frames++;
     if (cause.frames !== this.coalescing.maxPackets || tNs >= cause.latestNs) return;
     cause.earliestNs = tNs;

@@ -76,6 +76,8 @@ export const FEATURES_OK = 8;
 export const SUSPEND = 16;
 export const NEEDS_RESET = 64;
 export const FAILED = 128;
+/** All bits of a card that runs. */
+export const RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 
 export const HEADER_BYTES = 12;
 export const CANARY = 0xa5;

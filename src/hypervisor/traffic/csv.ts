@@ -91,9 +91,8 @@ export class CsvReader implements RecordReader {
   #nextLine(end: number): void {
     const file = this.#file;
     file.offset = end;
-    const there = file.available(2);
-    if (there >= 2 && file.bytes[file.offset] === CARRIAGE_RETURN) file.skip(2);
-    else file.skip(Math.min(there, 1));
+    const hasTwo = file.available(2) >= 2;
+    file.skip(hasTwo && file.bytes[file.offset] === CARRIAGE_RETURN ? 2 : 1);
     this.#line++;
   }
 

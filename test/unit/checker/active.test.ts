@@ -240,3 +240,41 @@ describe("R13: configuration changes", () => {
     expect(await broken({}, [notify(500, "config")])).toEqual(["R13 none is pending"]);
   });
 });
+
+describe("R12: the guest's own coalescing", () => {
+  const asked = (maxUsecs: number, maxPackets: number) => ({
+    schema: 1,
+    scenario: { guests: [{ name: "g", coalesce: { maxUsecs, maxPackets } }] },
+    runs: [],
+  });
+  const found = async (
+    events: Parameters<typeof check>[1],
+    settings: unknown,
+    start: Parameters<typeof check>[0] = {},
+  ) => {
+    const { violations } = await check(start, events, 1_000_000, settings);
+    return violations.filter((v) => v.rule !== "A").map((v) => `${v.rule} ${v.seen}`);
+  };
+  const one = (t: number) => [frame(100, 1, 15, true), notify(t), poll(t + 10, 1, 1)];
+  const two = (t: number) => [frame(100, 1, 15, true), frame(1500, 2, 14), notify(t), poll(t + 10, 1, 2)];
+
+  it("waits for max_usecs after the first frame, or for max_packets", async () => {
+    expect(await found(one(3100), asked(3, 2))).toEqual([]);
+    expect(await found(two(1500), asked(3, 2))).toEqual([]);
+    expect(await found(two(3100), asked(3, 3))).toEqual([]);
+    expect(await found(one(100), asked(0, 3))).toEqual([]);
+  });
+
+  it("is flagged early and late", async () => {
+    expect(await found(one(100), asked(3, 2))).toEqual(["R3 too early: at 100"]);
+    expect(await found(two(3100), asked(3, 2))).toEqual(["R12 too late: notify(latency) at 3100"]);
+    expect(await found(one(3101), asked(3, 2))).toEqual(["R12 too late: notify(latency) at 3101"]);
+  });
+
+  it("cannot be called late under notf-coal if nobody says what the guest asked for, but early it can", async () => {
+    const start = { extra: { policy: "notf-coal" } };
+    expect(await found(one(3100), undefined, start)).toEqual([]);
+    const again = [...one(200), frame(300, 2, 15, true), notify(1199), poll(1300, 2, 2)];
+    expect(await found(again, undefined, start)).toEqual(["R3 too early: at 1199"]);
+  });
+});

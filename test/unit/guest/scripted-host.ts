@@ -95,16 +95,17 @@ export class ScriptedHost {
     this.ring();
   }
 
-  /** One poll of the device thread: posted writes first, then the exit. */
+  /** One poll of the device thread. */
   serve(): void {
     const { words, device } = this;
     if (!this.answering) return;
+    // Looked at before the posted writes are taken: those that came before the read are then there.
+    const request = Atomics.load(words, VCPU + 80);
     while (words[VCPU + 113] !== Atomics.load(words, VCPU + 112)) {
       const slot = VCPU + 128 + 4 * (words[VCPU + 113]! & 15);
       device.write(words[slot]!, words[slot + 1] as 1 | 2 | 4, words[slot + 2]!);
       Atomics.add(words, VCPU + 113, 1);
     }
-    const request = Atomics.load(words, VCPU + 80);
     if (request !== words[VCPU + 97]) {
       words[VCPU + 96] = device.read(words[VCPU + 81]!, words[VCPU + 82] as 1 | 2 | 4);
       Atomics.store(words, VCPU + 97, request);
@@ -117,6 +118,8 @@ export class ScriptedHost {
   async until(what: string, condition: () => boolean): Promise<void> {
     const deadline = Date.now() + 10_000;
     while (!condition()) {
+      if (this.status === STATUS.failed && !condition())
+        throw new Error(`the vCPU failed while the test waited until ${what}`);
       if (Date.now() > deadline) throw new Error(`waited 10 s until ${what}; status ${this.status}`);
       this.serve();
       await new Promise((resolve) => setImmediate(resolve));

@@ -88,7 +88,6 @@ describe("a vCPU worker", () => {
 
     // Inactive: frames wait, nobody reads.
     guest.deliver(5, false);
-    await host.until("posts are served", () => true);
     host.activate(ASK.run, true);
     await host.until("the frames are read", () => read(device) === 64);
 

@@ -33,6 +33,9 @@ export class VirtualHost implements SchedulerActions {
   readonly #log: EventLog | null;
   /** Something was said to the scheduler, or by it, since its timer was set. */
   #schedulerStirred = false;
+  /** The guest that is being deactivated, whose card may wake it at once: the scheduler hears of that after its leaving. */
+  #leaving = -1;
+  #wokenWhileLeaving = false;
   /** The first placement is the state that the run begins in, and no event. */
   #placing = true;
 
@@ -46,7 +49,8 @@ export class VirtualHost implements SchedulerActions {
     for (const [index, guest] of guests.entries()) {
       guest.onWake = () => {
         this.#schedulerStirred = true;
-        this.scheduler.wake(index, clock.nowNs);
+        if (this.#leaving === index) this.#wokenWhileLeaving = true;
+        else this.scheduler.wake(index, clock.nowNs);
       };
     }
   }
@@ -109,8 +113,7 @@ export class VirtualHost implements SchedulerActions {
   }
 
   park(index: number, why: DeactivateReason, nowNs: number): void {
-    this.#deactivate(index, why, GUEST_PREEMPTED, nowNs);
-    this.scheduler.parked(index, false, nowNs);
+    this.#leave(index, why, GUEST_PREEMPTED, nowNs);
   }
 
   replan(index: number, sliceEndNs: number, whenDrained: boolean, nowNs: number): void {
@@ -126,19 +129,23 @@ export class VirtualHost implements SchedulerActions {
     const guest = this.guests[index]!;
     if (!guest.vcpu.active || !guest.vcpu.quiet) return;
     if (guest.idles) {
-      this.#deactivate(index, "idle", GUEST_IDLE, this.nowNs);
-      this.scheduler.parked(index, true, this.nowNs);
+      this.#leave(index, "idle", GUEST_IDLE, this.nowNs);
     } else if (guest.leavesWhenDrained) {
-      this.#deactivate(index, "slice-end", GUEST_PREEMPTED, this.nowNs);
-      this.scheduler.parked(index, false, this.nowNs);
+      this.#leave(index, "slice-end", GUEST_PREEMPTED, this.nowNs);
     }
   }
 
-  #deactivate(index: number, why: DeactivateReason, state: number, nowNs: number): void {
+  #leave(index: number, why: DeactivateReason, state: number, nowNs: number): void {
     this.#schedulerStirred = true;
     this.#log?.record(nowNs, EV_DEACTIVATE, index, 0, 0, DEACTIVATE_REASONS.indexOf(why), 0, 0);
+    this.#leaving = index;
     this.guests[index]!.deactivate(state, this.scheduler.nextActivationNs(index, nowNs), nowNs);
+    this.#leaving = -1;
+    const woken = this.#wokenWhileLeaving;
+    this.#wokenWhileLeaving = false;
     this.#refresh(index);
+    this.scheduler.parked(index, state === GUEST_IDLE, nowNs);
+    if (woken) this.scheduler.wake(index, nowNs);
   }
 
   #refresh(index: number): void {

@@ -259,6 +259,12 @@ describe("pcapng", () => {
     expect(source.notes[0]).toContain("in the block at byte 80) after 1 packet");
   });
 
+  it("stops at a simple packet in a section without an interface, with a note", () => {
+    const source = open(SECTION, MICROSECONDS, packet(0, 1n, 60), SECTION, block(3, hex("2a 00 00 00")));
+    expect(packetsOf(source)).toEqual([[0, 60]]);
+    expect(source.notes).toEqual(["damaged (a packet without an interface, in the block at byte 108) after 1 packet"]);
+  });
+
   it.each([
     ["ends inside its section header", SECTION.subarray(0, 27), "is truncated before its first whole packet"],
     ["is a section header only", SECTION, "has no packet;"],

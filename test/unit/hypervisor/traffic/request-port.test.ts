@@ -83,6 +83,22 @@ describe("RequestPort", () => {
     expect(port).toMatchObject({ answered: 0, unexpected: 1, inFlight: 2 });
   });
 
+  it("takes an answer that comes after its second for none, though nothing was taken meanwhile", () => {
+    const { port, take, answer } = make();
+    answer(take(0), 1e9);
+    expect(port).toMatchObject({ answered: 0, lost: 1, unexpected: 1 });
+  });
+
+  it("sends in the order in which requests were due, replaced ones and others alike, however late they are taken", () => {
+    const { port, take, answer } = make();
+    take(0);
+    answer(take(10), 1e9 - 500); // thinks until 1e9 - 400
+    expect(take(1e9 + 700)).toEqual({ flow: 1, sequence: 2 });
+    expect(port.lastScheduledNs).toBe(1e9 - 400);
+    expect(take(1e9 + 700)).toEqual({ flow: 0, sequence: 3 });
+    expect(port.lastScheduledNs).toBe(1e9);
+  });
+
   it("does not count an answer twice, nor one to a client that is not there, nor a corrupted one", () => {
     const { port, take, answer, sink } = make();
     const request = take(0)!;

@@ -143,6 +143,16 @@ describe("StampedFrames", () => {
     },
   );
 
+  it.each([60, 1514, 2048, 9014, 65_549])("begins no two slots of %i bytes at the same place of a 4 KiB page", (n) => {
+    const { frames, frame } = make(n);
+    const places = new Set<number>();
+    for (let i = 0; i < slotCount(n); i++) {
+      frames.stamp(frame, i, n, 0, 0, 0);
+      places.add(frame.offset % 4096);
+    }
+    expect(places.size).toBe(slotCount(n));
+  });
+
   it("fills every slot differently, so that a stale frame shows in its filler too", () => {
     const { frames, frame } = make(64);
     const fillers = new Set<string>();
@@ -153,12 +163,12 @@ describe("StampedFrames", () => {
     expect(fillers.size).toBe(slotCount(64));
   });
 
-  it("writes nothing outside its area", () => {
-    const startOffset = 100;
-    const { bytes, frames, frame } = make(100, { startOffset });
-    for (let i = 0; i < 200; i++) frames.stamp(frame, 0xffff_ffff, 100, 2 ** 52, 0xffff_ffff, 0xffff);
+  it("writes nothing outside its area, however that is aligned and however full the slots", () => {
+    const startOffset = 101;
+    const { bytes, frames, frame } = make(192, { startOffset });
+    for (let i = 0; i < 200; i++) frames.stamp(frame, 0xffff_ffff, 192, 2 ** 52, 0xffff_ffff, 0xffff);
     expect(bytes.slice(0, startOffset).every((byte) => byte === 0)).toBe(true);
-    expect(bytes.slice(startOffset + areaBytes(100)).every((byte) => byte === 0)).toBe(true);
+    expect(bytes.slice(startOffset + areaBytes(192)).every((byte) => byte === 0)).toBe(true);
   });
 
   it("refuses areas, views and slots that it cannot use", () => {
