@@ -190,6 +190,11 @@ export class NetDriver {
     return this.#live().receive.pollDone();
   }
 
+  /** Receive buffers that the device has used and `poll` has not taken; frames are at most as many. */
+  unreadBuffers(): number {
+    return this.#queues?.receive.ring.refreshUsed() ?? 0;
+  }
+
   /** Frames lie unread in the ring. Looks only. */
   hasUnread(): boolean {
     return this.#queues?.receive.ring.hasUsed() ?? false;

@@ -15,6 +15,8 @@ import { SequenceTracker } from "./sequence-tracker.ts";
 import { StampSum } from "./stamp-sum.ts";
 
 const ETHERTYPE_OFFSET = 12;
+/** The last four bytes of the source MAC address: enough to tell senders apart. */
+const SOURCE_MAC_END = 8;
 /** The ethertype is in network order, so its bytes come swapped in a little-endian u16. */
 const ETHERTYPE_SWAPPED = ((STAMP_ETHERTYPE & 0xff) << 8) | (STAMP_ETHERTYPE >>> 8);
 
@@ -32,8 +34,9 @@ export class StampCheck {
   /** The stamp of a frame whose first piece is too short or oddly aligned. */
   readonly #copy8 = new Uint8Array(STAMP_BYTES);
   readonly #copy32 = new Uint32Array(this.#copy8.buffer);
+  /** Each sender numbers its frames, whatever flows they belong to. */
   readonly #trackers = new Map<number, SequenceTracker>();
-  #currentFlow = -1;
+  #sender = -1;
   #tracker: SequenceTracker;
 
   constructor(firstSequence = 0) {
@@ -76,7 +79,8 @@ export class StampCheck {
     this.sequence = words[word + (STAMP_SEQUENCE >>> 2)]!;
     this.arrivalNs = words[word + (STAMP_ARRIVAL_LOW >>> 2)]! + words[word + (STAMP_ARRIVAL_HIGH >>> 2)]! * 2 ** 32;
     this.arrivalState = words[word + (STAMP_STATE >>> 2)]!;
-    if (this.flow !== this.#currentFlow) this.#switchFlow(this.flow);
+    const sender = words[word + (SOURCE_MAC_END >>> 2)]!;
+    if (sender !== this.#sender) this.#switchSender(sender);
     this.#tracker.see(this.sequence);
     return true;
   }
@@ -106,14 +110,14 @@ export class StampCheck {
     }
   }
 
-  #switchFlow(flow: number): void {
-    let tracker = this.#trackers.get(flow);
+  #switchSender(sender: number): void {
+    let tracker = this.#trackers.get(sender);
     if (tracker === undefined) {
       tracker = new SequenceTracker(this.#firstSequence);
-      this.#trackers.set(flow, tracker);
+      this.#trackers.set(sender, tracker);
     }
     this.#tracker = tracker;
-    this.#currentFlow = flow;
+    this.#sender = sender;
   }
 
   #corrupt(): boolean {

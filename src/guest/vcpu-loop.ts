@@ -76,11 +76,13 @@ export class VcpuLoop {
   #step(): StepResult {
     const { budgetFrames, nowNs, events } = this.#settings;
     const words = this.#words;
+    // The clock is read after the used index, and only frames that it showed are read: none seems read before it came.
+    const known = this.#vcpu.driver.unreadBuffers();
     const stepNs = nowNs();
     if (events !== null) events.nowNs = stepNs;
     // Whoever exchanges owns the bits; looking first keeps the common, empty case cheap.
     if (Atomics.load(words, PENDING) !== 0) this.#vcpu.takeInterrupt(Atomics.exchange(words, PENDING, 0));
-    const result = this.#vcpu.step(budgetFrames, stepNs, Atomics.load(words, STATE));
+    const result = this.#vcpu.step(Math.min(known, budgetFrames), stepNs, Atomics.load(words, STATE));
     events?.stepDone();
     if (this.#vcpu.application.done) words[SENDS_DONE] = 1;
     this.steps++;

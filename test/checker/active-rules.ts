@@ -47,6 +47,15 @@ export class ActiveRules {
     }
   }
 
+  /** What is due on this queue by now must have been sent by now. */
+  demand(vector: Vector, queue: number): void {
+    const cause = vector.pending.get(queue);
+    if (cause === undefined || !this.owed(cause)) return;
+    const due = vector.deadline(cause);
+    if (due.atNs <= this.guest.nowNs) vector.overdue ??= due;
+    else this.expectGuard(vector);
+  }
+
   /** Notifications were switched off, or the run ended, with something overdue. */
   missing(vector: Vector, until: string): void {
     if (vector.overdue === null) return;
@@ -67,6 +76,7 @@ export class ActiveRules {
       this.judge(vector, e);
     }
     for (const cause of vector.pending.values()) this.guest.queue(cause.queue).armed = false;
+    for (const queue of this.guest.queuesOf(vector)) queue.asked = true;
     vector.notified(e.t);
   }
 
@@ -90,6 +100,10 @@ export class ActiveRules {
   private judgeReason(vector: Vector, e: Notify, open: readonly PendingCause[]): void {
     if (e.why === "latency") {
       this.report.tested("R3");
+      if (vector.forcedNs !== null) {
+        this.bad("R6", e.t, "notify(wake) at the activation that ends a wake", `notify(${e.why})`);
+        return;
+      }
       if (open.some((c) => vector.inTime(c, e.t))) return;
       const due = Math.min(...open.map((c) => vector.dueNs(c)));
       this.bad("R3", e.t, `the notification on vector ${e.vector} at ${due}`, `too early: at ${e.t}`);

@@ -158,11 +158,14 @@ export class GuestRules {
   private suppress(e: Suppress): void {
     const queue = this.guest.queue(e.queue);
     const vector = this.guest.vectorOf(queue);
+    // Order inside an instant is free, but a driver that nobody interrupted does not begin to poll at the very moment at
+    // which an interrupt is due: that one was lost on its way into the file.
+    if (this.guest.active && !queue.asked) this.active.demand(vector, e.queue);
     if (vector.overdue !== null && vector.pending.has(e.queue)) {
       this.active.missing(vector, `notify-off at ${e.t}`);
       vector.pending.delete(e.queue);
     }
-    queue.setSuppressed(true, e.t);
+    this.switch(queue.setSuppressed(true, e.t), e);
   }
 
   /** R9: the driver re-reads the ring after it enables, so what was latched before may be dropped at sending. */
@@ -170,8 +173,14 @@ export class GuestRules {
     const queue = this.guest.queue(e.queue);
     const cause = this.guest.vectorOf(queue).pending.get(e.queue);
     if (cause !== undefined && queue.suppressedNow) cause.must = false;
-    queue.setSuppressed(false, e.t);
+    this.switch(queue.setSuppressed(false, e.t), e);
+    queue.asked = false;
     queue.armed = queue.unread === 0;
+  }
+
+  private switch(changed: boolean, e: Suppress): void {
+    this.report.tested("B.poll");
+    if (!changed) this.bad("B.poll", e.t, "notify-off and notify-on in turn", `${e.ev} twice on queue ${e.queue}`);
   }
 
   /** R6. */

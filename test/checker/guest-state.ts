@@ -17,6 +17,8 @@ export class Queue {
   private changedNs = Number.NEGATIVE_INFINITY;
   /** The driver waits for the next frame's interrupt, having read all before it: the next frame must latch a cause (R9). */
   armed = true;
+  /** The driver was interrupted since it last switched notifications on: it has a reason to poll. */
+  asked = false;
   /** A frame that must latch a cause was written in this instant. */
   needsCause = false;
   lastFrameNs = Number.NEGATIVE_INFINITY;
@@ -26,10 +28,13 @@ export class Queue {
     this.free = free;
   }
 
-  setSuppressed(suppressed: boolean, tNs: number): void {
-    if (this.suppressed === suppressed) return;
+  /** False if it was so already, and the driver had said so: then an event is missing in between. */
+  setSuppressed(suppressed: boolean, tNs: number): boolean {
+    const first = this.changedNs === Number.NEGATIVE_INFINITY;
+    if (this.suppressed === suppressed) return first;
     this.suppressed = suppressed;
     this.changedNs = tNs;
+    return true;
   }
 
   get suppressedNow(): boolean {

@@ -32,8 +32,8 @@ export function isText(bytes: Uint8Array, count: number): boolean {
 }
 
 /** Reads the whole file once, so that a bad line is found before anything runs. Throws UserError for the first one. */
-export function checkCsv(path: string): void {
-  const file = new ChunkedFile(path);
+export function checkCsv(path: string, bufferBytes: number): void {
+  const file = new ChunkedFile(path, bufferBytes);
   try {
     const reader = new CsvReader(file);
     while (reader.read());

@@ -42,7 +42,7 @@ function readerFor(file: ChunkedFile): RecordReader {
   if (packing !== undefined) throw refusal(file, `is packed with ${packing[0]}: unpack it first`);
   if (!isText(file.bytes, there)) throw refusal(file, "is of no known format");
   const reader = new CsvReader(file);
-  checkCsv(file.path);
+  checkCsv(file.path, file.bytes.length);
   return reader;
 }
 

@@ -136,6 +136,12 @@ describe("R6: activation", () => {
     expect(await broken(preempted, events)).toEqual(["R6 no such activation at this time"]);
   });
 
+  it("flags it missing though the driver polls in the same instant, and under another name", async () => {
+    const before = [...woken, activate(5200, "wake", true)];
+    expect(await broken(preempted, [...before, poll(5200, 1, 1)])).toEqual(["R6 none until the notify-off at 5200"]);
+    expect(await broken(preempted, [...before, notify(5200), poll(5300, 1, 1)])).toEqual(["R6 notify(latency)"]);
+  });
+
   it("holds R3 against an activation that ends no wake", async () => {
     const before = [frame(100, 1, 15, true), notify(100), poll(120, 1, 1), deactivate(150), frame(160, 2, 15, true)];
     expect(await broken({}, [...before, activate(200), notify(1100), poll(1200, 2, 2)])).toEqual([]);

@@ -81,6 +81,10 @@ describe("B: every frame once", () => {
     expect(await rules({}, [dropped(100, 1), dropped(99, 2)])).toEqual(["B.time"]);
   });
 
+  it("flags notifications switched off twice", async () => {
+    expect(await broken({}, [off(100), off(200)])).toEqual(["B.poll notify-off twice on queue 0"]);
+  });
+
   it("flags a guest that works without a CPU, and a CPU with two guests", async () => {
     expect(await rules({ state: "preempted" }, [off(100)])).toEqual(["B.cpu"]);
     expect(await rules({}, [activate(100)])).toEqual(["B.cpu"]);

@@ -16,6 +16,8 @@ export class ScriptedHost {
   readonly systemBlockWord = 0;
   /** Exits are answered; off, the device thread is as if it hung. */
   answering = true;
+  /** The worker ended without a report: waiting is in vain. */
+  workerError: unknown = null;
   #seq = 0;
 
   constructor(device: FakeDevice) {
@@ -118,6 +120,7 @@ export class ScriptedHost {
   async until(what: string, condition: () => boolean): Promise<void> {
     const deadline = Date.now() + 10_000;
     while (!condition()) {
+      if (this.workerError !== null) throw this.workerError;
       if (this.status === STATUS.failed && !condition())
         throw new Error(`the vCPU failed while the test waited until ${what}`);
       if (Date.now() > deadline) throw new Error(`waited 10 s until ${what}; status ${this.status}`);

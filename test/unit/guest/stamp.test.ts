@@ -45,7 +45,7 @@ describe("checking a stamp", () => {
   });
 
   it("finds any change of any one byte from the ethertype on, but for the flow number", () => {
-    // The check begins at the sequence number; the flow only sorts frames, and a wrong one shows as a loss.
+    // The check begins at the sequence number; a wrong source address shows as a loss.
     fc.assert(
       fc.property(anyStamp(120), fc.integer({ min: 1, max: 255 }), (stamp, flip) => {
         const frame = stampedFrame(stamp);
@@ -99,9 +99,9 @@ describe("checking a stamp", () => {
     expect(new StampCheck().verify(laidOut(new Uint8Array([...frame, 0])))).toBe(false);
   });
 
-  it("follows the sequence of each flow by itself", () => {
+  it("follows the sequence of each sender by itself, across its flows", () => {
     const check = new StampCheck();
-    for (const [flow, sequence] of [
+    for (const [sender, sequence] of [
       [1, 0],
       [2, 0],
       [1, 1],
@@ -111,7 +111,9 @@ describe("checking a stamp", () => {
       [1, 5],
       [1, 5],
     ] as const) {
-      check.verify(laidOut(stampedFrame({ lengthBytes: 60, flow, sequence, arrivalNs: 0, state: 0 })));
+      const frame = stampedFrame({ lengthBytes: 60, flow: sequence, sequence, arrivalNs: 0, state: 0 });
+      frame[11] = sender;
+      check.verify(laidOut(frame));
     }
     expect([check.lost, check.reordered, check.duplicated]).toEqual([2, 1, 1]);
   });

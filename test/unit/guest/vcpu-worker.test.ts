@@ -50,8 +50,9 @@ function startVcpu(chosen: Partial<VcpuTask> = {}, epoch = 0) {
   });
   pools.push(pool);
   const report = pool.run(task) as Promise<VcpuReport>;
-  // A test that has failed before it awaits the report shows its own error, not this one.
-  report.catch(() => {});
+  report.catch((error: unknown) => {
+    host.workerError = error;
+  });
   let sequence = 0;
   return {
     device,

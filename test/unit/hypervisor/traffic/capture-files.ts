@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
@@ -13,15 +13,17 @@ export function joined(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-const folders: string[] = [];
+let root: string | undefined;
+let made = 0;
 afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true });
+  if (root !== undefined) rmSync(root, { recursive: true });
 });
 
 /** A folder that is removed after the tests of the file. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "spillway-"));
-  folders.push(folder);
+  root ??= mkdtempSync(join(tmpdir(), "spillway-"));
+  const folder = join(root, String(made++));
+  mkdirSync(folder);
   return folder;
 }
 

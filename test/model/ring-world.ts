@@ -1,0 +1,189 @@
+/** What the ring experiments share: the memory's layout, both ends of one queue, and the way to the wrap of the indices. */
+
+import type { InterruptSink } from "../../src/device/interrupts.ts";
+import { GuestMemory } from "../../src/device/memory/guest-memory.ts";
+import type { FaultSink, PathContext } from "../../src/device/net/queue-path.ts";
+import { QueueStatistics } from "../../src/device/net/statistics.ts";
+import {
+  AVAIL_FLAGS,
+  AVAIL_IDX,
+  availEventOffset,
+  USED_FLAGS,
+  USED_IDX,
+  usedEventOffset,
+} from "../../src/device/spec/split-ring.ts";
+import { Throttle } from "../../src/device/throttle/throttle.ts";
+import { DescriptorChain } from "../../src/device/virtqueue/descriptor-chain.ts";
+import { SplitQueue } from "../../src/device/virtqueue/split-queue.ts";
+import type { RingAreas } from "../../src/guest/ram-layout.ts";
+import { RamViews } from "../../src/guest/ram-views.ts";
+import { SplitRingDriver } from "../../src/guest/split-ring-driver.ts";
+
+/** Int32 indices: the interrupt, taken by exchange as from a control block, and the kick, a posted write. */
+export const PENDING = 0;
+export const KICK = 1;
+
+const DESC = 64;
+const AVAIL = 128;
+const USED = 144;
+export const BUFFERS = 192;
+export const MEMORY_BYTES = 320;
+/** Most entries that fit. */
+export const SIZE_MAX = 4;
+
+export type AnyView = Uint8Array | Uint16Array | Uint32Array;
+
+export interface RingOptions {
+  readonly size: number;
+  readonly eventIdx: boolean;
+  /** Where all indices begin; 0 if left out. */
+  readonly startIndex?: number;
+  readonly latencyNs?: number;
+  readonly Queue?: typeof SplitQueue;
+  readonly Driver?: typeof SplitRingDriver;
+  /** Returns what a side is to use in place of a view, see races.ts. */
+  readonly watched?: <V extends AnyView>(view: V) => V;
+}
+
+export function areasOf(size: number): RingAreas {
+  return { entries: size, descAddress: DESC, availAddress: AVAIL, usedAddress: USED };
+}
+
+/** What lies at a byte offset. */
+export function nameIn(size: number): (offset: number) => string {
+  const names = new Map([
+    [4 * PENDING, "pending"],
+    [4 * KICK, "kick"],
+    [AVAIL + AVAIL_FLAGS, "avail.flags"],
+    [AVAIL + AVAIL_IDX, "avail.idx"],
+    [AVAIL + usedEventOffset(size), "used_event"],
+    [USED + USED_FLAGS, "used.flags"],
+    [USED + USED_IDX, "used.idx"],
+    [USED + availEventOffset(size), "avail_event"],
+  ]);
+  const areas: [end: number, name: string][] = [
+    [AVAIL, "descriptors"],
+    [USED, "avail.ring"],
+    [BUFFERS, "used.ring"],
+  ];
+  return (offset) => names.get(offset) ?? areas.find(([end]) => offset < end)?.[1] ?? "buffers";
+}
+
+/** The device's end: real ring and real throttle, whose interrupts set PENDING. */
+export class DeviceEnd {
+  readonly words: Int32Array;
+  readonly memory: GuestMemory;
+  readonly queue: SplitQueue;
+  readonly throttle: Throttle;
+  readonly context: PathContext;
+  notifications = 0;
+
+  /** `kind` is CAUSE_KIND_RX or CAUSE_KIND_TX. */
+  constructor(buffer: SharedArrayBuffer, kind: number, wantsKicks: boolean, options: RingOptions) {
+    const { size, eventIdx, Queue = SplitQueue, startIndex = 0, watched } = options;
+    this.words = new Int32Array(buffer);
+    this.memory = new GuestMemory(buffer);
+    if (watched !== undefined) {
+      this.memory.u8 = watched(this.memory.u8);
+      this.memory.u16 = watched(this.memory.u16);
+      this.memory.u32 = watched(this.memory.u32);
+    }
+    this.queue = new Queue(this.memory, wantsKicks);
+    const fault = this.queue.enable(size, DESC, AVAIL, USED, false, eventIdx);
+    if (fault !== 0) throw new Error(`the queue was refused: fault ${fault}`);
+    this.queue.start();
+    if (startIndex > 0) this.#advanceTo(startIndex);
+    const sink: InterruptSink = {
+      notify: (vector) => {
+        this.notifications++;
+        Atomics.or(this.words, PENDING, 1 << vector);
+        Atomics.notify(this.words, PENDING);
+      },
+      wake: () => {
+        throw new Error("a guest that is active was woken");
+      },
+    };
+    this.throttle = new Throttle(1, 1, sink, null);
+    this.throttle.vectors[0]!.latencyNs = options.latencyNs ?? 0;
+    this.throttle.attachQueue(0, kind, this.queue, 0);
+    this.context = {
+      index: 0,
+      queue: this.queue,
+      vector: 0,
+      statistics: new QueueStatistics(),
+      memory: this.memory,
+      chain: new DescriptorChain(SIZE_MAX),
+      throttle: this.throttle,
+      observer: null,
+      faults: STRICT,
+    };
+  }
+
+  /** Time passes until no interval runs any more. */
+  expireAll(): void {
+    for (let dueNs = this.throttle.nextDeadlineNs(); dueNs < Number.POSITIVE_INFINITY; ) {
+      this.throttle.expire(dueNs);
+      dueNs = this.throttle.nextDeadlineNs();
+    }
+  }
+
+  /** As after `index` chains that were taken, used and published. */
+  #advanceTo(index: number): void {
+    const { queue, memory } = this;
+    queue.rewind(0x10000 - index);
+    // Forgets the available index that it has cached.
+    queue.stop();
+    queue.start();
+    const { u32 } = memory;
+    memory.u32 = new Uint32Array(u32.length);
+    for (let i = 0; i < index; i++) queue.pushUsed(0, 0);
+    memory.u32 = u32;
+    queue.publish();
+  }
+}
+
+/** A fault of either end is a failure of the experiment. */
+const STRICT: FaultSink = {
+  guestFault: (code) => {
+    throw new Error(`guest fault ${code}`);
+  },
+  chainFault: (_queue, code) => {
+    throw new Error(`chain fault ${code}`);
+  },
+  ringFault: (_queue, code) => {
+    throw new Error(`ring fault ${code}`);
+  },
+};
+
+export function ramOf(buffer: SharedArrayBuffer, { watched }: RingOptions): RamViews {
+  const ram = new RamViews({ buffer, byteOffset: 0, sizeBytes: buffer.byteLength });
+  if (watched === undefined) return ram;
+  return { ...ram, u8: watched(ram.u8), u16: watched(ram.u16), u32: watched(ram.u32) };
+}
+
+export function driverRing(ram: RamViews, options: RingOptions): SplitRingDriver {
+  const { size, eventIdx, Driver = SplitRingDriver, startIndex = 0 } = options;
+  const ring = new Driver(ram, areasOf(size), eventIdx);
+  if (startIndex > 0) advanceDriver(ring, ram, startIndex);
+  return ring;
+}
+
+/** As after `index` chains that were published and came back used. */
+function advanceDriver(ring: SplitRingDriver, ram: RamViews, index: number): void {
+  const usedIdx16 = (USED + USED_IDX) >>> 1;
+  // An index that moves by more than half its range would seem to go back.
+  for (let taken = 0; taken < index; ) {
+    const step = Math.min(0x7fff, index - taken);
+    for (let i = 0; i < step; i++) ring.recycle(0, 1, 0);
+    ring.publish();
+    ram.u16[usedIdx16] = taken + step;
+    ring.refreshUsed();
+    for (let i = 0; i < step; i++) {
+      // One at a time is known of each head.
+      if (i > 0) ring.recycle(0, 1, 0);
+      ring.takeUsed();
+    }
+    taken += step;
+  }
+  ring.enableNotifications();
+}

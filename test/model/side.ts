@@ -1,0 +1,210 @@
+/** One side of an experiment (see preemption.ts): its copy of the shared memory, and the log from which it is repeated. */
+
+export interface SideProgram {
+  /** Begins with a letter of its own, which stands for it in a schedule. */
+  readonly name: string;
+  /**
+   * Makes the side anew on its own copy of the memory and returns what it then does. Called again and again: all state
+   * is made here, and everything depends on nothing but the memory.
+   */
+  readonly setUp: (memory: SharedArrayBuffer) => () => void;
+}
+
+/** When plain stores can be seen by the others. */
+export type PlainStores = "late" | "early";
+
+export const CODE = {
+  LOAD: 0,
+  STORE: 1,
+  ADD: 2,
+  OR: 3,
+  EXCHANGE: 4,
+  COMPARE_EXCHANGE: 5,
+  WAIT: 6,
+  NOTIFY: 7,
+  FENCE: 8,
+} as const;
+
+export interface Access {
+  readonly code: number;
+  /** In bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+/** No place to switch: between a doorbell's `add` and its `notify` the sleeper can only be slow, which it can be anyway. */
+export function isNote(code: number): boolean {
+  return code === CODE.NOTIFY || code === CODE.FENCE;
+}
+
+/** Thrown out of a side that goes to sleep. */
+export const WAITING = Symbol("waiting");
+
+const WAIT_NOT_EQUAL = 0;
+export const WAIT_OK = 1;
+
+export class Side {
+  readonly program: SideProgram;
+  readonly index: number;
+  readonly buffer: SharedArrayBuffer;
+  done = false;
+  /** It was switched to and has made no access since. */
+  fresh = false;
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  // Of each access: what it was, what it returned, and the memory after it.
+  readonly #codes: number[] = [];
+  readonly #offsets: number[] = [];
+  readonly #results: number[] = [];
+  readonly #after: Int32Array[] = [];
+  readonly #zeros: Int32Array;
+  #logged = 0;
+  #setUpLogged = 0;
+  #at = 0;
+  #waitsAt = -1;
+  #woken = false;
+
+  constructor(program: SideProgram, index: number, memoryBytes: number) {
+    this.program = program;
+    this.index = index;
+    this.buffer = new SharedArrayBuffer(memoryBytes);
+    this.#words = new Int32Array(this.buffer);
+    this.#bytes = new Uint8Array(this.buffer);
+    this.#zeros = new Int32Array(this.#words.length);
+  }
+
+  get letter(): string {
+    return this.program.name[0]!;
+  }
+
+  get ready(): boolean {
+    return !this.done && this.#waitsAt < 0;
+  }
+
+  /** True once everything that is in the log has been repeated. */
+  get live(): boolean {
+    return this.#at === this.#logged;
+  }
+
+  get length(): number {
+    return this.#logged;
+  }
+
+  /** The log so far belongs to the set-up, which is the same in all interleavings. */
+  keepSetUp(): void {
+    this.#setUpLogged = this.#logged;
+  }
+
+  /** For the next interleaving. */
+  begin(): void {
+    this.#logged = this.#setUpLogged;
+    this.#waitsAt = -1;
+    this.#woken = false;
+    this.done = false;
+  }
+
+  /** Before it is run, again. */
+  rewind(): void {
+    this.#at = 0;
+    this.#words.fill(0);
+    this.fresh = true;
+  }
+
+  replay({ code, offset }: Access): number {
+    const at = this.#at++;
+    if (this.#codes[at] !== code || this.#offsets[at] !== offset) {
+      throw new Error(`${this.program.name} did something else when it was run again`);
+    }
+    this.#words.set(this.#after[at]!);
+    return this.#results[at]!;
+  }
+
+  log({ code, offset }: Access, result: number, truth: Truth): void {
+    const at = this.#at++;
+    this.#logged = this.#at;
+    this.#codes[at] = code;
+    this.#offsets[at] = offset;
+    this.#results[at] = result;
+    this.refresh(truth);
+    this.#after[at] ??= new Int32Array(this.#words.length);
+    this.#after[at]!.set(this.#words);
+  }
+
+  refresh(truth: Truth): void {
+    this.#words.set(truth.words);
+  }
+
+  /** Plain stores since the last access become visible. */
+  flush(truth: Truth): void {
+    const before = this.#at === 0 ? this.#zeros : this.#after[this.#at - 1]!;
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++) {
+      if (words[i] !== before[i]) this.#flushWord(i, before[i]!, truth);
+    }
+  }
+
+  #flushWord(word: number, before: number, truth: Truth): void {
+    for (let byte = 0; byte < 4; byte++) {
+      const value = this.#bytes[4 * word + byte]!;
+      if (value !== ((before >>> (8 * byte)) & 0xff)) truth.bytes[4 * word + byte] = value;
+    }
+  }
+
+  sleep(offset: number): void {
+    this.#waitsAt = offset;
+  }
+
+  /** True if a notification ends it. */
+  endWait(): boolean {
+    const woken = this.#woken;
+    this.#woken = false;
+    return woken;
+  }
+
+  /** True if `access` is a wait that will put it to sleep. */
+  sleepsAt({ code, offset, a }: Access, truth: Truth): boolean {
+    return code === CODE.WAIT && !this.#woken && truth.words[offset >>> 2] === a;
+  }
+
+  notify(offset: number): void {
+    if (this.#waitsAt !== offset) return;
+    this.#waitsAt = -1;
+    this.#woken = true;
+  }
+}
+
+/** The memory as all Atomics have left it. */
+export class Truth {
+  readonly words: Int32Array;
+  readonly halves: Uint16Array;
+  readonly bytes: Uint8Array;
+
+  constructor(memoryBytes: number) {
+    const buffer = new ArrayBuffer(memoryBytes);
+    this.words = new Int32Array(buffer);
+    this.halves = new Uint16Array(buffer);
+    this.bytes = new Uint8Array(buffer);
+  }
+
+  /** Carries out one access of `side`. `compareExchange` has expected value `a` and new value `b`. */
+  perform(side: Side, sides: readonly Side[], { code, offset, bytes, a, b }: Access): number {
+    const view = bytes === 2 ? this.halves : this.words;
+    const at = offset / bytes;
+    const old = view[at]!;
+    if (code === CODE.STORE || code === CODE.EXCHANGE) view[at] = a;
+    else if (code === CODE.ADD) view[at] = old + a;
+    else if (code === CODE.OR) view[at] = old | a;
+    else if (code === CODE.COMPARE_EXCHANGE) {
+      if (old === a) view[at] = b;
+    } else if (code === CODE.WAIT) {
+      if (!side.sleepsAt({ code, offset, bytes, a, b }, this)) return side.endWait() ? WAIT_OK : WAIT_NOT_EQUAL;
+      side.sleep(offset);
+      throw WAITING;
+    } else if (code === CODE.NOTIFY) {
+      for (const other of sides) other.notify(offset);
+    }
+    return old;
+  }
+}
