@@ -14,6 +14,8 @@ import { type CheckReport, Reporter } from "./report.ts";
 import { Samples } from "./samples.ts";
 import { Schedule } from "./schedule.ts";
 
+export type { CheckReport } from "./report.ts";
+
 export interface CheckOptions {
   /** Violations listed per rule. */
   readonly limit?: number;

@@ -57,7 +57,7 @@ describe("case 24: calls back into the card", () => {
       machine.rx.usedEvent = machine.rx.seenIdx;
       machine.tx.takeUsed();
       machine.tx.usedEvent = machine.tx.seenIdx;
-      offerFrames(machine, 1, sent++);
+      if (((machine.tx.availIdx - machine.tx.seenIdx) & 0xffff) < machine.tx.size) offerFrames(machine, 1, sent++);
       machine.kick(TX);
       machine.poll();
     };

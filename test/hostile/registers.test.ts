@@ -62,7 +62,8 @@ describe("case 21: queue registers", () => {
     machine.write(REG.STATUS, RUNNING);
     withinBounds(machine, [], () => {
       for (const queue of [0, 1, 2]) machine.write(REG.QUEUE_NOTIFY, queue);
-      machine.receive.call(Object.assign(machine, { queues: [] }), ...[]);
+      machine.port.arrivals.push({ bytes: frameOf(60) });
+      machine.poll();
     });
     worksAfterReset(machine);
   });

@@ -92,9 +92,14 @@ class Explorer {
     this.#bounds = bounds;
     this.#truth = new Truth(experiment.memoryBytes);
     this.#sides = experiment.sides.map((program, index) => new Side(program, index, experiment.memoryBytes));
+    this.#afterSetUp = new Uint8Array(experiment.memoryBytes);
+  }
+
+  /** Sets the sides up, one after the other. */
+  prepare(): void {
     for (const side of this.#sides) this.#execute(side);
     for (const side of this.#sides) side.keepSetUp();
-    this.#afterSetUp = this.#truth.bytes.slice();
+    this.#afterSetUp.set(this.#truth.bytes);
     this.#settingUp = false;
   }
 
@@ -292,6 +297,7 @@ function withAtomics<T>(explorer: Explorer, use: (explorer: Explorer) => T): T {
     notify: (view: Int32Array, index: number) => through(CODE.NOTIFY)(view, index),
   });
   try {
+    explorer.prepare();
     return use(explorer);
   } finally {
     Object.assign(Atomics, { load, store, add, or, exchange, compareExchange, wait, notify });

@@ -10,6 +10,7 @@ import {
   availEventOffset,
   USED_FLAGS,
   USED_IDX,
+  USED_RING,
   usedEventOffset,
 } from "../../src/device/spec/split-ring.ts";
 import { Throttle } from "../../src/device/throttle/throttle.ts";
@@ -27,6 +28,9 @@ const DESC = 64;
 const AVAIL = 128;
 const USED = 144;
 export const BUFFERS = 192;
+export const AVAIL_FLAGS_AT = AVAIL + AVAIL_FLAGS;
+export const USED_FLAGS_AT = USED + USED_FLAGS;
+export const USED_RING_AT = USED + USED_RING;
 export const MEMORY_BYTES = 320;
 /** Most entries that fit. */
 export const SIZE_MAX = 4;
@@ -49,17 +53,25 @@ export function areasOf(size: number): RingAreas {
   return { entries: size, descAddress: DESC, availAddress: AVAIL, usedAddress: USED };
 }
 
+export function usedEventAt(size: number): number {
+  return AVAIL + usedEventOffset(size);
+}
+
+export function availEventAt(size: number): number {
+  return USED + availEventOffset(size);
+}
+
 /** What lies at a byte offset. */
 export function nameIn(size: number): (offset: number) => string {
   const names = new Map([
     [4 * PENDING, "pending"],
     [4 * KICK, "kick"],
-    [AVAIL + AVAIL_FLAGS, "avail.flags"],
+    [AVAIL_FLAGS_AT, "avail.flags"],
     [AVAIL + AVAIL_IDX, "avail.idx"],
-    [AVAIL + usedEventOffset(size), "used_event"],
-    [USED + USED_FLAGS, "used.flags"],
+    [usedEventAt(size), "used_event"],
+    [USED_FLAGS_AT, "used.flags"],
     [USED + USED_IDX, "used.idx"],
-    [USED + availEventOffset(size), "avail_event"],
+    [availEventAt(size), "avail_event"],
   ]);
   const areas: [end: number, name: string][] = [
     [AVAIL, "descriptors"],
@@ -174,16 +186,17 @@ function advanceDriver(ring: SplitRingDriver, ram: RamViews, index: number): voi
   // An index that moves by more than half its range would seem to go back.
   for (let taken = 0; taken < index; ) {
     const step = Math.min(0x7fff, index - taken);
-    for (let i = 0; i < step; i++) ring.recycle(0, 1, 0);
-    ring.publish();
-    ram.u16[usedIdx16] = taken + step;
+    taken += step;
+    ram.u16[usedIdx16] = taken;
+    ring.exposed = step;
     ring.refreshUsed();
+    // Head 0 comes back each time, and is given out again.
     for (let i = 0; i < step; i++) {
-      // One at a time is known of each head.
-      if (i > 0) ring.recycle(0, 1, 0);
+      ring.recycle(0, 1, 0);
       ring.takeUsed();
     }
-    taken += step;
+    ring.publish();
+    ring.exposed = 0;
   }
   ring.enableNotifications();
 }

@@ -75,35 +75,42 @@ export class DescriptorChain {
     const low = u32[index]!;
     const high = u32[index + 1]!;
     const length = u32[index + 2]!;
-    const flags = u32[index + 3]!;
-    if ((flags & NOT_LAST_OR_INDIRECT) !== 0 || length === 0) {
-      return this.#walk(memory, table, size, head, indirectAllowed);
+    const flagsAndNext = u32[index + 3]!;
+    // Most addresses are below 4 GiB, where they stay integers.
+    const address = high === 0 ? low : low + high * TWO_POW_32;
+    if ((flagsAndNext & NOT_LAST_OR_INDIRECT) !== 0 || length === 0) {
+      return this.#walk(memory, table, size, indirectAllowed, address, length, flagsAndNext);
     }
-    // Most buffers are one descriptor, and below 4 GiB, where the address stays an integer.
-    const offset = memory.translate(high === 0 ? low : low + high * TWO_POW_32, length);
+    // Most buffers are one descriptor.
+    const offset = memory.translate(address, length);
     this.descriptors = 1;
     if (offset < 0) return FAULT_ADDRESS;
     this.count = 1;
     this.offsets[0] = offset;
     this.lengths[0] = length;
-    this.readableCount = (flags & WRITABLE) === 0 ? 1 : 0;
+    this.readableCount = (flagsAndNext & WRITABLE) === 0 ? 1 : 0;
     return NO_FAULT;
   }
 
-  #walk(memory: GuestMemory, table: number, size: number, head: number, indirectAllowed: boolean): number {
+  /** Goes on from the first descriptor, whose fields are given: no word is read twice. */
+  #walk(
+    memory: GuestMemory,
+    table: number,
+    size: number,
+    indirectAllowed: boolean,
+    address: number,
+    length: number,
+    flagsAndNext: number,
+  ): number {
     this.count = 0;
     this.readableCount = 0;
     this.descriptors = 0;
     let totalBytes = 0;
     let tableOffset = table;
     let entries = size;
-    let current = head;
     let indirect = false;
     for (;;) {
-      const at = tableOffset + current * DESC_BYTES;
-      const address = memory.loadU32(at + DESC_ADDR_LOW) + memory.loadU32(at + DESC_ADDR_HIGH) * TWO_POW_32;
-      const length = memory.loadU32(at + DESC_LEN);
-      const flagsAndNext = memory.loadU32(at + DESC_FLAGS);
+      let next = flagsAndNext >>> 16;
       if ((flagsAndNext & DESC_F_INDIRECT) !== 0) {
         // virtio 1.4 §2.7.5.3.1: no table inside a table, not without the feature, not together with NEXT.
         if (indirect) return FAULT_INDIRECT_NESTED;
@@ -116,19 +123,22 @@ export class DescriptorChain {
         indirect = true;
         tableOffset = offset;
         entries = length / DESC_BYTES;
-        current = 0;
-        continue;
+        next = 0;
+      } else {
+        // More descriptors than the queue size is a loop, or a chain that §2.7.5.3.1 forbids: this ends every walk.
+        if (this.descriptors === size) return FAULT_CHAIN_TOO_LONG;
+        this.descriptors++;
+        const fault = this.#append(memory, address, length, (flagsAndNext & DESC_F_WRITE) !== 0);
+        if (fault !== FAULT_NONE) return fault;
+        totalBytes += length;
+        if (totalBytes > TWO_POW_32) return FAULT_CHAIN_BYTES;
+        if ((flagsAndNext & DESC_F_NEXT) === 0) return FAULT_NONE;
+        if (next >= entries) return FAULT_NEXT_OUT_OF_RANGE;
       }
-      // More descriptors than the queue size is a loop, or a chain that §2.7.5.3.1 forbids: this ends every walk.
-      if (this.descriptors === size) return FAULT_CHAIN_TOO_LONG;
-      this.descriptors++;
-      const fault = this.#append(memory, address, length, (flagsAndNext & DESC_F_WRITE) !== 0);
-      if (fault !== FAULT_NONE) return fault;
-      totalBytes += length;
-      if (totalBytes > TWO_POW_32) return FAULT_CHAIN_BYTES;
-      if ((flagsAndNext & DESC_F_NEXT) === 0) return FAULT_NONE;
-      current = flagsAndNext >>> 16;
-      if (current >= entries) return FAULT_NEXT_OUT_OF_RANGE;
+      const at = tableOffset + next * DESC_BYTES;
+      address = memory.loadU32(at + DESC_ADDR_LOW) + memory.loadU32(at + DESC_ADDR_HIGH) * TWO_POW_32;
+      length = memory.loadU32(at + DESC_LEN);
+      flagsAndNext = memory.loadU32(at + DESC_FLAGS);
     }
   }
 

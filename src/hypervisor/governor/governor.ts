@@ -74,5 +74,8 @@ function adapt(
 function reserve(framesPerS: number, active: boolean, observation: Observation): number {
   const exposedNs = observation.firstRefillNs + (active ? 0 : observation.wakeLatencyNs);
   const buffers = Math.ceil((framesPerS * exposedNs) / 1e9) + observation.buffersPerFrameMax;
-  return Math.min(buffers, observation.ring);
+  if (buffers < observation.ring) return buffers;
+  // No ring is large enough to promise anything. An inactive guest is woken at its first frame, which nothing can better;
+  // for one that runs, to interrupt at every frame would only slow it down.
+  return active ? observation.ring / 2 : observation.ring;
 }

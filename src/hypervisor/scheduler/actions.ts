@@ -6,9 +6,9 @@ import type { ActivateReason, DeactivateReason } from "../events/event.ts";
  */
 export interface SchedulerActions {
   /**
-   * Puts the vCPU on the CPU now. `boosted`: a wake that was granted brought it here. `sliceEndNs`: when it is planned
-   * to leave, Infinity if nobody else wants the CPU. `whenDrained`: this is a wake slice, which it leaves by itself as
-   * soon as its receive ring is drained.
+   * Puts the vCPU on the CPU now. `boosted`: a wake brought it here, ahead of its turn. `sliceEndNs`: when it is planned
+   * to leave, Infinity if nobody else wants the CPU. `whenDrained`: it is to leave by itself as soon as its receive
+   * ring is drained, for this is a wake slice.
    */
   activate(
     vcpu: number,
@@ -22,8 +22,8 @@ export interface SchedulerActions {
   /** Asks it to leave; the engine answers with one `parked()`. */
   park(vcpu: number, why: DeactivateReason, nowNs: number): void;
   /**
-   * The plan for a vCPU that stays on its CPU has changed: another slice end, or its wake slice has become a natural
-   * one (`whenDrained` off).
+   * The plan for a vCPU that stays on its CPU has changed: another slice end; or `whenDrained`, off when its wake slice
+   * became a natural one, on when it is in its natural slice because of a wake, and other wakes queue behind it.
    */
   replan(vcpu: number, sliceEndNs: number, whenDrained: boolean, nowNs: number): void;
 }

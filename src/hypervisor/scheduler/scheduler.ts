@@ -162,6 +162,12 @@ export class Scheduler {
     }
   }
 
+  /** True while it runs in a wake slice. */
+  isInWakeSlice(vcpuIndex: number): boolean {
+    const cpu = this.#placement.cpus[this.#vcpu(vcpuIndex).cpu];
+    return cpu !== undefined && cpu.wakeSlice === WAKE_SLICE_TAKEN && cpu.wakeHolder === vcpuIndex;
+  }
+
   /** From its activation until it has parked. */
   isActive(vcpuIndex: number): boolean {
     return this.#vcpu(vcpuIndex).cpu >= 0;
@@ -249,7 +255,8 @@ export class Scheduler {
     const inWakeSlice = cpu.wakeSlice === WAKE_SLICE_TAKEN;
     const resumes = !inWakeSlice && this.#calendar.hasRun(vcpu.index);
     const byWake = inWakeSlice || vcpu.startedByWake;
-    const boosted = vcpu.wake === WAKE_BOOSTED;
+    // A natural slice that comes before the boost makes it needless: what R15 bounds is time in wake slices.
+    const boosted = byWake && vcpu.wake === WAKE_BOOSTED;
     if (inWakeSlice) this.#wakeSlices.begin(cpu, vcpu, nowNs);
     else {
       this.#wakeSlices.shield(vcpu, nowNs);
@@ -273,7 +280,7 @@ export class Scheduler {
   #tellPlan(cpu: Cpu, nowNs: number): void {
     if (cpu.occupant < 0 || cpu.leaving || cpu.occupant !== this.#placement.wanted(cpu)) return;
     const endNs = this.#wakeSlices.plannedEndNs(cpu);
-    const whenDrained = cpu.wakeSlice === WAKE_SLICE_TAKEN;
+    const whenDrained = cpu.wakeSlice === WAKE_SLICE_TAKEN || this.#wakeSlices.shelters(cpu, nowNs);
     if (endNs === cpu.toldEndNs && whenDrained === cpu.toldWhenDrained) return;
     cpu.toldEndNs = endNs;
     cpu.toldWhenDrained = whenDrained;

@@ -66,8 +66,14 @@ export class WakeSlices {
     return true;
   }
 
+  /** A woken owner is left alone while others queue: until its own ring is drained, and no longer. */
+  shelters(cpu: Cpu, nowNs: number): boolean {
+    return this.#oneWaits && this.#shieldedToNs(cpu) > nowNs;
+  }
+
   /** It left the CPU. */
   left(cpu: Cpu, vcpu: Vcpu, nowNs: number): void {
+    vcpu.shieldedToNs = Number.NEGATIVE_INFINITY;
     this.#countBoost(vcpu, nowNs);
     if (vcpu.wakeCpu === cpu.index && cpu.wakeSlice === WAKE_SLICE_TAKEN) this.#release(cpu);
   }

@@ -137,8 +137,12 @@ export class ThreadHost implements SchedulerActions {
     const guest = this.#guests[index]!;
     if (!guest.active) return;
     const { status } = guest.vcpu;
-    if (status === VCPU_PREEMPTED) this.#left(index, guest.leaving ?? "slice-end", GUEST_PREEMPTED);
-    else if (status === VCPU_IDLE && guest.vcpu.claimIdle()) this.#left(index, "idle", GUEST_IDLE);
+    if (status === VCPU_PREEMPTED) {
+      // Unasked, it left because its ring is drained.
+      const drained = this.scheduler.isInWakeSlice(index) ? "slice-end" : "preempted";
+      this.#left(index, guest.leaving ?? drained, GUEST_PREEMPTED);
+    }
+    if (status === VCPU_IDLE && guest.vcpu.claimIdle()) this.#left(index, "idle", GUEST_IDLE);
   }
 
   #left(index: number, why: DeactivateReason, state: number): void {

@@ -131,7 +131,8 @@ export class VirtualHost implements SchedulerActions {
     if (guest.idles) {
       this.#leave(index, "idle", GUEST_IDLE, this.nowNs);
     } else if (guest.leavesWhenDrained) {
-      this.#leave(index, "slice-end", GUEST_PREEMPTED, this.nowNs);
+      const why = this.scheduler.isInWakeSlice(index) ? "slice-end" : "preempted";
+      this.#leave(index, why, GUEST_PREEMPTED, this.nowNs);
     }
   }
 

@@ -73,8 +73,9 @@ describe("governors", () => {
     expect(program(strict, { state: ACTIVE }).freeMin).toBe(7);
   });
 
-  it("a reserve never exceeds the ring: then every first frame wakes", () => {
+  it("a ring that is smaller than the reserve: every first frame wakes, and half the ring interrupts", () => {
     expect(program(strict, { ring: 32 }).freeMin).toBe(32);
+    expect(program(strict, { ring: 4, state: ACTIVE }).freeMin).toBe(2);
   });
 
   it("learned reserves for twice the highest rate seen, and never for more than the link can carry", () => {

@@ -80,7 +80,7 @@ describe("wake slices", () => {
 
   it("a natural slice that begins within the wake latency comes at its time and cancels the preemption", () => {
     const host = new VirtualHost({ vcpus: 3 }).run(970).wake(1).run(1500);
-    expect(host.log.slice(1)).toEqual(["1000 cpu0 -0 slice-end", "1010 cpu0 +1 slice boosted to 2000"]);
+    expect(host.log.slice(1)).toEqual(["1000 cpu0 -0 slice-end", "1010 cpu0 +1 slice to 2000"]);
     expect(host.scheduler.stats.wakeSlices[1]).toBe(0);
   });
 
@@ -89,13 +89,13 @@ describe("wake slices", () => {
     expect(host.log.slice(1)).toEqual([
       "955 cpu0 =0 to 995",
       "995 cpu0 -0 preempted",
-      "1005 cpu0 +1 slice boosted to 2000",
+      "1005 cpu0 +1 slice to 2000",
     ]);
   });
 
   it("a wake that meets the switch to the vCPU's own natural slice interrupts nobody", () => {
     const host = new VirtualHost({ vcpus: 3 }).run(1005).wake(1).run(1500);
-    expect(host.log.slice(1)).toEqual(["1000 cpu0 -0 slice-end", "1010 cpu0 +1 slice boosted to 2000"]);
+    expect(host.log.slice(1)).toEqual(["1000 cpu0 -0 slice-end", "1010 cpu0 +1 slice to 2000"]);
   });
 
   it("a vCPU that was about to be activated when the CPU is taken for a wake does not appear for an instant", () => {
@@ -152,7 +152,9 @@ describe("wake slices", () => {
     host.wake(1).run(200).wake(0).wake(2).wake(3).run(1500);
     expect(host.log.slice(4)).toEqual([
       "350 cpu0 -1 slice-end",
-      "360 cpu0 +0 resume boosted to 560",
+      "360 cpu0 +0 resume to 560",
+      // It is to leave as soon as its ring is drained, for others wait.
+      "360 cpu0 =0 drain to 560",
       "560 cpu0 -0 preempted",
       "570 cpu0 +2 wake boosted drain to 770",
       "770 cpu0 -2 slice-end",
@@ -167,7 +169,7 @@ describe("wake slices", () => {
     host.wake(1).run(420);
     expect(host.log.slice(5)).toEqual(
       [
-        "360 cpu0 +0 resume boosted to 10000",
+        "360 cpu0 +0 resume to 10000",
         "370 cpu0 =0 to 410",
         "410 cpu0 -0 preempted",
         "420 cpu0 +1 wake boosted drain to 620",
@@ -184,7 +186,7 @@ describe("wake slices", () => {
 
   it("an owner whose slice is interrupted can be woken: with one CPU it comes when the wake slice ends", () => {
     const host = new VirtualHost({ vcpus: 2 }).run(100).wake(1).run(200).wake(0).run(999);
-    expect(host.log.at(-1)).toBe("360 cpu0 +0 resume boosted to 1000");
+    expect(host.log.at(-1)).toBe("360 cpu0 +0 resume to 1000");
     expect(host.scheduler.stats.wakeSlices[0]).toBe(0);
   });
 
@@ -195,7 +197,7 @@ describe("wake slices", () => {
     expect(host.news()).toEqual([
       "160 cpu1 =1 to 200",
       "200 cpu1 -1 preempted",
-      "210 cpu1 +0 resume boosted to 20000",
+      "210 cpu1 +0 resume to 20000",
       "350 cpu0 -2 slice-end",
       "360 cpu0 +1 resume to 10000",
     ]);
