@@ -33,7 +33,9 @@ export {
   DROP_SUSPENDED,
   DROP_TOO_LONG,
 } from "./observer.ts";
-export { Throttle } from "./throttle/throttle.ts";
+export * from "./spec/throttle-registers.ts";
+export { HostWindow, THROTTLE_REGISTERS } from "./throttle/host-window.ts";
+export { NO_VECTOR, Throttle } from "./throttle/throttle.ts";
 export { MMIO_REGISTERS, MMIO_WINDOW_BYTES, MmioTransport } from "./transport/mmio.ts";
 export {
   compileRegisters,

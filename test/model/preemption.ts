@@ -8,7 +8,7 @@
  * Plain stores between two Atomics accesses of a side become visible with the later one, or at a forced switch if
  * `plainStores` is "early". That they need no finer interleaving is shown by races.ts.
  */
-import { type Access, CODE, isNote, type PlainStores, Side, type SideProgram, Truth, WAIT_OK, WAITING } from "./side.ts";
+import { type Access, CODE, isNote, type PlainStores, mix, Side, type SideProgram, Truth, WAIT_OK, WAITING } from "./side.ts";
 
 export type { PlainStores, SideProgram } from "./side.ts";
 
@@ -32,9 +32,10 @@ export interface Bounds {
 }
 
 export interface Explored {
+  /** Runs: one for each way into a state that was new, and one for each that led to a known one. */
   readonly interleavings: number;
-  /** Atomics accesses of all interleavings, repetitions apart. */
-  readonly accesses: number;
+  /** Distinct states at which another side could have gone on. */
+  readonly states: number;
 }
 
 /** An interleaving in which `check`, or the code itself, threw; `schedule` replays it. */
@@ -60,6 +61,8 @@ export function replay(experiment: Experiment, schedule: string, plainStores: Pl
 }
 
 const PAUSED = Symbol("paused");
+/** What follows is known. */
+const PRUNED = Symbol("pruned");
 const ACCESSES_MAX = 5000;
 const INTERLEAVINGS_MAX = 200_000;
 
@@ -85,7 +88,8 @@ class Explorer {
   #script: Segment[] | null = null;
   #segments: { side: Side; count: number }[] = [];
   #trace: string[] | null = null;
-  #accesses = 0;
+  /** States that were gone on from, with the preemptions that were left. */
+  readonly #visited = new Map<number, number>();
 
   constructor(experiment: Experiment, bounds: Bounds) {
     this.#experiment = experiment;
@@ -111,7 +115,7 @@ class Explorer {
       interleavings++;
       this.#runOrExplain();
     } while (this.#advance());
-    return { interleavings, accesses: this.#accesses };
+    return { interleavings, states: this.#visited.size };
   }
 
   replay(script: Segment[]): readonly string[] {
@@ -138,6 +142,7 @@ class Explorer {
     try {
       this.#runOnce();
     } catch (error) {
+      if (error === PRUNED) return;
       if (!(error instanceof Error)) throw error;
       const schedule = this.#segments.map(({ side, count }) => `${side.letter}${count}`).join(" ");
       this.#trace = [];
@@ -203,7 +208,6 @@ class Explorer {
   }
 
   #note(side: Side, access: Access, result: number): void {
-    this.#accesses++;
     this.#experiment.watch?.atomic(side.index, access.code, access.offset);
     const { code, offset, a, b } = access;
     const where = this.#experiment.nameOf?.(offset) ?? `@${offset}`;
@@ -226,13 +230,28 @@ class Explorer {
       return;
     }
     // To switch back before it has done anything would be no switch.
-    if (fresh || this.#preemptionsLeft === 0) return;
+    if (fresh) return;
+    if (this.#isKnown(side)) throw PRUNED;
+    if (this.#preemptionsLeft === 0) return;
     const others = this.#sides.filter((other) => other !== side && other.ready);
     if (others.length === 0) return;
     const choice = this.#choose(others.length + 1);
     if (choice === 0) return;
     this.#preemptionsLeft--;
     this.#preempt(side, others[choice - 1]!);
+  }
+
+  /** True if everything that can follow from here was explored, or is being explored, already. */
+  #isKnown(running: Side): boolean {
+    if (this.#depth < this.#choices.length) return false;
+    let state = this.#truth.state;
+    for (const side of this.#sides) state = mix(state, side.state);
+    // With no bound on preemptions it does not matter who runs.
+    if (this.#preemptionsLeft < Number.POSITIVE_INFINITY) state = mix(state, running.index);
+    const known = this.#visited.get(state);
+    if (known !== undefined && known >= this.#preemptionsLeft) return true;
+    this.#visited.set(state, this.#preemptionsLeft);
+    return false;
   }
 
   #preempt(side: Side, next: Side): never {

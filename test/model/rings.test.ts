@@ -5,13 +5,13 @@ import { transmitExperiment } from "./transmit-experiment.ts";
 import * as B from "./broken-rings.ts";
 
 describe("x", () => {
-  for (const preemptions of [3,4,5,99]) for (const size of [1,2]) for (const eventIdx of [true,false]) it(`r ${preemptions} ${size} ${eventIdx}`, () => {
-    const o = receiveExperiment({ size, eventIdx, batches: [1, 2] });
+  for (const preemptions of [3,Infinity]) for (const size of [1,2]) for (const eventIdx of [true,false]) it(`r ${preemptions} ${size} ${eventIdx}`, () => {
+    const o = receiveExperiment({ size, eventIdx, batches: [1,2,1] });
     const t = performance.now();
     const r = explore(o.experiment, { preemptions, interleavingsMax: 50000 });
     console.log("rx", preemptions, size, eventIdx, JSON.stringify(r), [...o.seen].join(" "), o.needless, (performance.now() - t).toFixed(0));
   });
-  for (const preemptions of [1,2,3]) for (const size of [1,2,4]) for (const eventIdx of [true,false]) it(`t ${preemptions} ${size} ${eventIdx}`, () => {
+  for (const preemptions of [3,Infinity]) for (const size of [1,2,4]) for (const eventIdx of [true,false]) it(`t ${preemptions} ${size} ${eventIdx}`, () => {
     const o = transmitExperiment({ size, eventIdx, flushes: [1, 2, 1] });
     const t = performance.now();
     const r = explore(o.experiment, { preemptions });

@@ -39,6 +39,13 @@ export function isNote(code: number): boolean {
   return code === CODE.NOTIFY || code === CODE.FENCE;
 }
 
+/** A hash of 52 bits, as a number. */
+export function mix(hash: number, value: number): number {
+  const low = Math.imul((hash | 0) ^ value, 0x9e3779b1);
+  const high = Math.imul((hash / 2 ** 32) ^ value ^ (low >>> 15), 0x85ebca6b);
+  return (low >>> 0) + ((high ^ (low >>> 13)) & 0xfffff) * 2 ** 32;
+}
+
 /** Thrown out of a side that goes to sleep. */
 export const WAITING = Symbol("waiting");
 
@@ -59,6 +66,8 @@ export class Side {
   readonly #offsets: number[] = [];
   readonly #results: number[] = [];
   readonly #after: Int32Array[] = [];
+  // Hash of the log up to there: with the program it stands for all that the side knows.
+  readonly #hashes: number[] = [];
   readonly #zeros: Int32Array;
   #logged = 0;
   #setUpLogged = 0;
@@ -90,6 +99,12 @@ export class Side {
 
   get length(): number {
     return this.#logged;
+  }
+
+  /** Two sides of equal state, on equal memory, go on alike. */
+  get state(): number {
+    const asleep = this.done ? -2 : this.#waitsAt;
+    return mix(mix(this.#hashes[this.#logged - 1]!, this.#logged), 2 * asleep + (this.#woken ? 1 : 0));
   }
 
   /** The log so far belongs to the set-up, which is the same in all interleavings. */
@@ -127,6 +142,7 @@ export class Side {
     this.#codes[at] = code;
     this.#offsets[at] = offset;
     this.#results[at] = result;
+    this.#hashes[at] = mix(mix(at === 0 ? 0 : this.#hashes[at - 1]!, code + 16 * offset), result);
     this.refresh(truth);
     this.#after[at] ??= new Int32Array(this.#words.length);
     this.#after[at]!.set(this.#words);
@@ -186,6 +202,13 @@ export class Truth {
     this.words = new Int32Array(buffer);
     this.halves = new Uint16Array(buffer);
     this.bytes = new Uint8Array(buffer);
+  }
+
+  get state(): number {
+    const words = this.words;
+    let hash = 0;
+    for (let i = 0; i < words.length; i++) hash = mix(hash, words[i]!);
+    return hash;
   }
 
   /** Carries out one access of `side`. `compareExchange` has expected value `a` and new value `b`. */

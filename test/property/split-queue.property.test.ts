@@ -42,6 +42,7 @@ class Exchange {
   readonly #offered = new Map<number, { descriptors: number[]; segments: [number, number][]; readable: number }>();
   // Heads in the order in which they were offered, and what was put into the used ring.
   readonly #waiting: number[] = [];
+  #waitingFrom = 0;
   readonly #used: { head: number; length: number }[] = [];
   returned = 0;
   #seed = 1;
@@ -72,7 +73,7 @@ class Exchange {
     const count = Math.min(Math.max(1, readable + writable), driver.size);
     const needed = indirect ? 1 : count;
     if (this.#free.length < needed) return false;
-    const own = this.#free.splice(0, needed);
+    const own = this.#free.splice(-needed);
     const head = own[0]!;
     const data = Array.from({ length: count }, (_, i): Descriptor => {
       const length = 1 + this.#random(64);
@@ -116,7 +117,8 @@ class Exchange {
       if (result === EMPTY) break;
       if (result !== CHAIN) throw new Error(`a legal chain was refused: fault ${this.queue.fault}`);
       const head = this.chain.head;
-      if (head !== this.#waiting[taken.length]) throw new Error(`took ${head}, not ${this.#waiting[taken.length]}`);
+      const expected = this.#waiting[this.#waitingFrom + taken.length];
+      if (head !== expected) throw new Error(`took ${head}, not ${expected}`);
       const { segments, readable } = this.#offered.get(head)!;
       const seen = segments.map((_, i) => [this.chain.offsets[i], this.chain.lengths[i]]);
       if (this.chain.count !== segments.length || this.chain.readableCount !== readable) throw new Error("wrong shape");
@@ -130,14 +132,14 @@ class Exchange {
       const length = this.#random(2 ** 16);
       this.queue.pushUsed(head, length);
       this.#used.push({ head, length });
-      this.#waiting.shift();
+      this.#waitingFrom++;
     }
   }
 
   /** Takes what came back: every head once, in order, with the length that was written. */
   reap(): void {
     for (const { head, length } of this.driver.takeUsed()) {
-      const expected = this.#used.shift();
+      const expected = this.#used[this.returned];
       if (expected?.head !== head || expected.length !== length) {
         throw new Error(`got back ${head} (${length}), expected ${expected?.head} (${expected?.length})`);
       }
@@ -171,7 +173,7 @@ class Exchange {
       this.reap();
     }
     // No chain is lost, and none is in two places.
-    const inFlight = this.#waiting.length;
+    const inFlight = this.#waiting.length - this.#waitingFrom;
     if (this.queue.freeBuffers() !== inFlight) throw new Error(`${this.queue.freeBuffers()} free, not ${inFlight}`);
   }
 

@@ -10,7 +10,11 @@ function threeGuests(traffic: unknown, more: object = {}): object {
 describe("an independent reader of the events", () => {
   for (const name of CAPTURES) {
     it(`recomputes every figure and finds R1 to R8 kept on ${name}, twenty times as fast`, async () => {
-      const played = await play({ ...threeGuests(capture(name)), speed: 20, policies: ["unmoderated", ...THREE_POLICIES] });
+      const played = await play({
+        ...threeGuests(capture(name)),
+        speed: 20,
+        policies: ["unmoderated", ...THREE_POLICIES],
+      });
       const report = await check(played);
       expect(report.violations).toEqual([]);
       expect(report.tested["A"]).toBeGreaterThan(100);
@@ -40,9 +44,23 @@ describe("an independent reader of the events", () => {
     const json = {
       guests: [
         { name: "idle", load: "idle", traffic: { kind: "poisson", framesPerS: 3000, lengthBytes: 200 } },
-        { name: "echo", app: "echo", load: "idle", traffic: { kind: "burst", burstFrames: 40, periodNs: 3e6, lengthBytes: 900 } },
-        { name: "answers", app: "request-response", traffic: { kind: "requests", outstanding: 4, thinkNs: 50_000, lengthBytes: 100 } },
-        { name: "bulk", app: "bulk", sendCount: 20_000, traffic: { kind: "on-off", framesPerS: 50_000, lengthBytes: 64, onMeanNs: 1e6, offMeanNs: 4e6 } },
+        {
+          name: "echo",
+          app: "echo",
+          load: "idle",
+          traffic: { kind: "burst", burstFrames: 40, periodNs: 3e6, lengthBytes: 900 },
+        },
+        {
+          name: "answers",
+          app: "request-response",
+          traffic: { kind: "requests", outstanding: 4, thinkNs: 50_000, lengthBytes: 100 },
+        },
+        {
+          name: "bulk",
+          app: "bulk",
+          sendCount: 20_000,
+          traffic: { kind: "on-off", framesPerS: 50_000, lengthBytes: 64, onMeanNs: 1e6, offMeanNs: 4e6 },
+        },
       ],
       durationS: 0.5,
       policies: ["fixed", "cooperative-adaptive"],
@@ -62,7 +80,10 @@ describe("an independent reader of the events", () => {
   });
 
   it("finds frames that arrive conserved exactly, in every policy", async () => {
-    const { runs } = await play({ ...threeGuests(capture("quic-33"), { ring: 128 }), speed: 5, policies: THREE_POLICIES }, false);
+    const { runs } = await play(
+      { ...threeGuests(capture("quic-33"), { ring: 128 }), speed: 5, policies: THREE_POLICIES },
+      false,
+    );
     for (const run of runs) {
       for (const guest of run.guests) {
         expect(guest.arrived).toBe(992);
@@ -76,7 +97,10 @@ describe("an independent reader of the events", () => {
 describe("virtual time", () => {
   it("gives the same bytes of events and result for the same scenario and seed", async () => {
     const json = {
-      guests: [0, 1, 2].map((i) => ({ name: `g${i}`, traffic: { kind: "poisson", framesPerS: 40_000, lengthBytes: 300, count: 4_000 } })),
+      guests: [0, 1, 2].map((i) => ({
+        name: `g${i}`,
+        traffic: { kind: "poisson", framesPerS: 40_000, lengthBytes: 300, count: 4_000 },
+      })),
       seed: 7,
       policies: THREE_POLICIES,
     };

@@ -57,7 +57,10 @@ describe("every policy", () => {
   it("has every ring empty 50 ms after the last arrival, without the help of a natural slice", async () => {
     // Slices of 10 s: after the first one nobody's turn comes by itself.
     const json = {
-      guests: [0, 1, 2].map((i) => ({ name: `g${i}`, traffic: { kind: "poisson", framesPerS: 2_000, lengthBytes: 100, count: 500 } })),
+      guests: [0, 1, 2].map((i) => ({
+        name: `g${i}`,
+        traffic: { kind: "poisson", framesPerS: 2_000, lengthBytes: 100, count: 500 },
+      })),
       scheduler: { sliceNs: 10e9 },
       policies,
     };

@@ -22,12 +22,21 @@ function sendMtu(scenario: Scenario, guest: GuestSpec): number {
   return Math.min(scenario.mtu, Math.max(MTU_USUAL, guest.sendBytes - ETHERNET_HEADER_BYTES));
 }
 
-export function driverOptions(scenario: Scenario, guest: GuestSpec): Pick<DriverOptions, "ring" | "mtu" | "refillBatch"> {
+export function driverOptions(
+  scenario: Scenario,
+  guest: GuestSpec,
+): Pick<DriverOptions, "ring" | "mtu" | "refillBatch"> {
   return { ring: guest.ring, mtu: sendMtu(scenario, guest), refillBatch: scenario.costs.refillBatch };
 }
 
 export function applicationOptions(guest: GuestSpec, guestIndex: number): Partial<ApplicationOptions> {
-  return { kind: guest.app, sendBytes: guest.sendBytes, sendCount: guest.sendCount, flow: guestIndex, peerMac: WIRE_MAC };
+  return {
+    kind: guest.app,
+    sendBytes: guest.sendBytes,
+    sendCount: guest.sendCount,
+    flow: guestIndex,
+    peerMac: WIRE_MAC,
+  };
 }
 
 /** Bytes of the area in which a card gathers what the guest sends. */

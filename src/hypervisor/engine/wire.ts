@@ -49,7 +49,16 @@ export function makeWire(scenario: Scenario, guest: GuestSpec, guestIndex: numbe
   if (traffic.kind === "requests") {
     const { outstanding, thinkNs, lengthBytes, count } = traffic;
     const { durationNs } = scenario;
-    const port = new RequestPort({ frames, sink, outstanding, thinkNs, lengthBytes, count, durationNs, startNs: NOT_BEGUN });
+    const port = new RequestPort({
+      frames,
+      sink,
+      outstanding,
+      thinkNs,
+      lengthBytes,
+      count,
+      durationNs,
+      startNs: NOT_BEGUN,
+    });
     return { sink, port };
   }
   const { speed, seed, linkRateBps, durationNs, maxGapNs } = scenario;

@@ -66,7 +66,12 @@ export class DeviceGuest {
   readonly #mmio: MmioTransport;
   readonly #throttle: ThrottleProgrammer;
   readonly #samples: DeviceSamples;
-  readonly #program: ThrottleProgram = { latencyNs: 0, overflowNs: 0, freeMin: 0, sliceEndNs: Number.POSITIVE_INFINITY };
+  readonly #program: ThrottleProgram = {
+    latencyNs: 0,
+    overflowNs: 0,
+    freeMin: 0,
+    sliceEndNs: Number.POSITIVE_INFINITY,
+  };
   #takenState = 0;
   #answered = 0;
   #postTail = 0;
@@ -102,7 +107,11 @@ export class DeviceGuest {
       mac: macOf(index),
       mtu: cardMtu(scenario, spec),
       queueSizeMax: spec.ring,
-      txStaging: { bytes: memory.u8, offset: ram.stagingOffset + stagingBytes, lengthBytes: sendStagingBytes(scenario) },
+      txStaging: {
+        bytes: memory.u8,
+        offset: ram.stagingOffset + stagingBytes,
+        lengthBytes: sendStagingBytes(scenario),
+      },
     });
     this.#mmio = new MmioTransport(this.card);
     this.#throttle = new ThrottleProgrammer(this.card.throttle, recorder);

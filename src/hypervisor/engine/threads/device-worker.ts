@@ -39,7 +39,11 @@ class DeviceLoop {
   readonly #guests: readonly DeviceGuest[];
   readonly #clock: RunClock;
   readonly #log: EventRingLog | null;
-  readonly #samples = { stateChangeNs: new SampleLog(), latenessNs: new SampleLog(), trafficLatenessNs: new SampleLog() };
+  readonly #samples = {
+    stateChangeNs: new SampleLog(),
+    latenessNs: new SampleLog(),
+    trafficLatenessNs: new SampleLog(),
+  };
   #begun = false;
   #frames = 0;
   #warmHeapBytes = 0;
@@ -50,7 +54,9 @@ class DeviceLoop {
     this.#clock = startRunClock(task.clockBase);
     this.#system = new Int32Array(task.control, 0, SYSTEM_BLOCK_WORDS);
     this.#log = task.eventRing === null ? null : new EventRingLog(task.eventRing);
-    this.#doorbells = task.guests.map(({ vcpuBlockWord }) => new Int32Array(task.control, vcpuBlockWord * 4, VCPU_BLOCK_WORDS));
+    this.#doorbells = task.guests.map(
+      ({ vcpuBlockWord }) => new Int32Array(task.control, vcpuBlockWord * 4, VCPU_BLOCK_WORDS),
+    );
     this.#guests = task.guests.map(
       (guest, index) =>
         new DeviceGuest(task.scenario, index, guest, this.#system, this.#doorbells[index]!, this.#samples, this.#log),

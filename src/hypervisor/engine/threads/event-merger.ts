@@ -62,7 +62,8 @@ export class EventMerger {
       limitNs = Math.min(limitNs, this.#watermarks[i]!);
     }
     for (let i = 0; i < this.#readers.length; i++) {
-      if (this.#watermarks[i] === Number.POSITIVE_INFINITY) limitNs = Math.min(limitNs, this.#readers[i]!.watermarkNs());
+      if (this.#watermarks[i] === Number.POSITIVE_INFINITY)
+        limitNs = Math.min(limitNs, this.#readers[i]!.watermarkNs());
     }
     return limitNs;
   }

@@ -8,9 +8,9 @@ import { guestResult } from "../guest-result.ts";
 import { SETTLE_NS } from "../guest-settings.ts";
 import type { RunHooks } from "../run.ts";
 import { EventMerger } from "./event-merger.ts";
-import { startMachine, type ThreadMachine } from "./thread-machine.ts";
-import { ThreadHost } from "./thread-host.ts";
 import { threadCpuNs } from "./thread-cpu.ts";
+import { ThreadHost } from "./thread-host.ts";
+import { startMachine, type ThreadMachine } from "./thread-machine.ts";
 
 /** What a wake takes until one has been measured: two thread wake-ups and a switch (reference: 7–30 µs each). */
 const WAKE_LATENCY_GUESS_NS = 60_000;
@@ -48,7 +48,8 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
       const reader = { read: report.received, ...report.violations, ...report.samples };
       return guestResult(guest.name, device.cards[index]!, reader, host.counts(index, endNs));
     });
-    const sum = (figure: (guest: GuestResult) => number): number => guests.reduce((total, guest) => total + figure(guest), 0);
+    const sum = (figure: (guest: GuestResult) => number): number =>
+      guests.reduce((total, guest) => total + figure(guest), 0);
     const hostCpuNs =
       cpuBeforeNs === null || cpuAfterNs === null || device.cpuNs === null
         ? null
@@ -99,7 +100,11 @@ async function play(
     const nowNs = clock();
     if (nowNs >= endNs) return false;
     machine.check(host.stuckVcpu(nowNs));
-    if (endNs === Number.POSITIVE_INFINITY && machine.sendersDone() && Atomics.load(control, TRAFFIC_ENDED) === scenario.guests.length) {
+    if (
+      endNs === Number.POSITIVE_INFINITY &&
+      machine.sendersDone() &&
+      Atomics.load(control, TRAFFIC_ENDED) === scenario.guests.length
+    ) {
       endNs = nowNs + SETTLE_NS;
     }
     if (nowNs >= progressNs) {

@@ -72,7 +72,8 @@ export class ThreadHost implements SchedulerActions {
 
   /** All vCPUs are parked: tells the device so, with each guest's program. The run begins when it has taken that over. */
   prepare(): void {
-    for (const index of this.#guests.keys()) this.#post(index, GUEST_PREEMPTED, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, this.#clock());
+    for (const index of this.#guests.keys())
+      this.#post(index, GUEST_PREEMPTED, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, this.#clock());
   }
 
   begin(startNs: number): void {
@@ -101,7 +102,14 @@ export class ThreadHost implements SchedulerActions {
     return { activations, unboosted, activeNs: guest.activeNs + (guest.active ? endNs - guest.activeSinceNs : 0) };
   }
 
-  activate(index: number, cpu: number, why: ActivateReason, boosted: boolean, sliceEndNs: number, whenDrained: boolean): void {
+  activate(
+    index: number,
+    cpu: number,
+    why: ActivateReason,
+    boosted: boolean,
+    sliceEndNs: number,
+    whenDrained: boolean,
+  ): void {
     const guest = this.#guests[index]!;
     const nowNs = this.#clock();
     // Before the post: a wake that is already there is answered by this activation.

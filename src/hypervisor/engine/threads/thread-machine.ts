@@ -71,8 +71,11 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
 
   const { guestRamBytes } = await import("../../../guest/ram-layout.ts");
   const stagingBytes = stagingBytesFor(scenario) + sendStagingBytes(scenario);
-  const rams = scenario.guests.map((guest) => allocateSharedRam(guestRamBytes(driverOptions(scenario, guest)), stagingBytes));
-  const ringFor = (capacity: number): SharedArrayBuffer | null => (hooks.events === null ? null : createEventRing(capacity));
+  const rams = scenario.guests.map((guest) =>
+    allocateSharedRam(guestRamBytes(driverOptions(scenario, guest)), stagingBytes),
+  );
+  const ringFor = (capacity: number): SharedArrayBuffer | null =>
+    hooks.events === null ? null : createEventRing(capacity);
   const deviceRing = ringFor(DEVICE_EVENTS);
   const vcpuRings = scenario.guests.map(() => ringFor(VCPU_EVENTS));
 
@@ -93,7 +96,17 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
     atomics: "disabled",
   });
   const tasks = scenario.guests.map((guest, index): Promise<VcpuReport> => {
-    const task = vcpuTask(scenario, policy, guest, index, rams[index]!, controlBuffer, blockWords[index]!, clockBase, vcpuRings[index]!);
+    const task = vcpuTask(
+      scenario,
+      policy,
+      guest,
+      index,
+      rams[index]!,
+      controlBuffer,
+      blockWords[index]!,
+      clockBase,
+      vcpuRings[index]!,
+    );
     return pool.run(task) as Promise<VcpuReport>;
   });
   let failure: Error | null = null;
@@ -118,7 +131,8 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
       ? []
       : ["timer slack could not be lowered: short intervals are kept less exactly, or cost more CPU"],
     ringDevice: () => ringDoorbell(control, DEVICE_DOORBELL),
-    whenParked: () => until(machine, () => vcpus.every(({ status }) => status === VCPU_PREEMPTED), "initialise their drivers"),
+    whenParked: () =>
+      until(machine, () => vcpus.every(({ status }) => status === VCPU_PREEMPTED), "initialise their drivers"),
     whenStateTaken: () => until(machine, () => vcpus.every(({ stateTaken }) => stateTaken), "reach the device"),
     go(startNs) {
       control[START_LOW] = startNs % TWO_TO_32;
@@ -130,7 +144,8 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
     check(stuckVcpu) {
       device.check();
       if (failure !== null) throw failure;
-      if (stuckVcpu >= 0) throw new Error(`guest ${scenario.guests[stuckVcpu]!.name}: its vCPU does not leave the CPU when asked`);
+      if (stuckVcpu >= 0)
+        throw new Error(`guest ${scenario.guests[stuckVcpu]!.name}: its vCPU does not leave the CPU when asked`);
     },
     async stop() {
       for (const vcpu of vcpus) vcpu.askToStop();

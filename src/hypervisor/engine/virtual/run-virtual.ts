@@ -14,7 +14,7 @@ import { coalescingUnder, GuestGovernor } from "../guest-governor.ts";
 import { cardCounts, guestResult, readerCounts } from "../guest-result.ts";
 import { applicationOptions, cardMtu, driverOptions, SETTLE_NS, sendStagingBytes } from "../guest-settings.ts";
 import type { RunHooks } from "../run.ts";
-import { makeWire, macOf, stagingBytesFor, type Wire } from "../wire.ts";
+import { macOf, makeWire, stagingBytesFor, type Wire } from "../wire.ts";
 import { VirtualGuest } from "./virtual-guest.ts";
 import { VirtualHost } from "./virtual-host.ts";
 import { VirtualVcpu } from "./virtual-vcpu.ts";
@@ -126,7 +126,12 @@ function directRegisters(mmio: MmioTransport, clock: { readonly nowNs: number })
 }
 
 /** Lets virtual time pass until all traffic has ended and settled, or the signal comes; returns when that was. */
-async function play(host: VirtualHost, running: readonly Running[], scenario: Scenario, hooks: RunHooks): Promise<number> {
+async function play(
+  host: VirtualHost,
+  running: readonly Running[],
+  scenario: Scenario,
+  hooks: RunHooks,
+): Promise<number> {
   let endNs = scenario.durationNs === null ? Number.POSITIVE_INFINITY : scenario.durationNs + SETTLE_NS;
   let turnEndsMs = performance.now() + TURN_MS;
   for (;;) {
@@ -164,14 +169,20 @@ function resultOf(
     const card = cardCounts(guest.card, wire, notifyNs);
     const reader = readerCounts(driver.received, application.intake);
     const { activations, unboosted } = guest;
-    return guestResult(scenario.guests[index]!.name, card, reader, { activations, unboosted, activeNs: guest.activeNs(durationNs) });
+    return guestResult(scenario.guests[index]!.name, card, reader, {
+      activations,
+      unboosted,
+      activeNs: guest.activeNs(durationNs),
+    });
   });
-  const sum = (figure: (guest: GuestResult) => number): number => guests.reduce((total, guest) => total + figure(guest), 0);
+  const sum = (figure: (guest: GuestResult) => number): number =>
+    guests.reduce((total, guest) => total + figure(guest), 0);
   const notifications = sum((guest) => guest.notifications.total);
   const wakes = sum((guest) => guest.wakes.total);
   const switches = sum((guest) => guest.activations);
   const { wakeLatencyNs, isrNs, frameCostNs, switchNs } = scenario.costs;
-  const cpuNs = wakes * wakeLatencyNs + notifications * isrNs + sum((guest) => guest.read) * frameCostNs + switches * switchNs;
+  const cpuNs =
+    wakes * wakeLatencyNs + notifications * isrNs + sum((guest) => guest.read) * frameCostNs + switches * switchNs;
   // A change of state reaches the card at the instant it is posted, and deadlines are met to the nanosecond.
   const exact = { p50: 0, p99: 0 };
   return {

@@ -1,6 +1,6 @@
 import type { NetCard } from "../../../device/index.ts";
-import { INTERRUPT_CONFIG_CHANGE } from "../../../device/spec/virtio.ts";
 import { GUEST_ACTIVE, GUEST_PREEMPTED } from "../../../device/spec/throttle-registers.ts";
+import { INTERRUPT_CONFIG_CHANGE } from "../../../device/spec/virtio.ts";
 import type { CardRecorder } from "../card-recorder.ts";
 import type { GuestGovernor } from "../guest-governor.ts";
 import { ThrottleProgrammer } from "../throttle-programmer.ts";
@@ -110,7 +110,14 @@ export class VirtualGuest {
 
   #program(state: number, nextActivationNs: number, sliceEndNs: number, nowNs: number): void {
     const { card } = this;
-    const program = this.#governor.decide(state, nowNs, card.framesArrived, card.freeReceiveBuffers, nextActivationNs, sliceEndNs);
+    const program = this.#governor.decide(
+      state,
+      nowNs,
+      card.framesArrived,
+      card.freeReceiveBuffers,
+      nextActivationNs,
+      sliceEndNs,
+    );
     this.throttle.setProgram(program, nowNs);
   }
 }

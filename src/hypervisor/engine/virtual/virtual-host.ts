@@ -99,7 +99,15 @@ export class VirtualHost implements SchedulerActions {
     }
   }
 
-  activate(index: number, cpu: number, why: ActivateReason, boosted: boolean, sliceEndNs: number, whenDrained: boolean, nowNs: number): void {
+  activate(
+    index: number,
+    cpu: number,
+    why: ActivateReason,
+    boosted: boolean,
+    sliceEndNs: number,
+    whenDrained: boolean,
+    nowNs: number,
+  ): void {
     const guest = this.guests[index]!;
     guest.leavesWhenDrained = whenDrained;
     if (this.#placing) {
