@@ -9,6 +9,8 @@ export class FrameIntake {
   /** When frames of this step are read, and in which active span: set before each step, not per frame. */
   readNs = 0;
   readState = 0;
+  /** What each frame moves `readNs` on by: 0 where a clock runs by itself. */
+  frameNs = 0;
 
   constructor(firstSequence = 0) {
     this.check = new StampCheck(firstSequence);
@@ -19,6 +21,7 @@ export class FrameIntake {
     const check = this.check;
     if (!check.verify(frame)) return false;
     this.log.record(check.arrivalNs, check.arrivalState, this.readNs, this.readState);
+    this.readNs += this.frameNs;
     return true;
   }
 }

@@ -24,8 +24,6 @@ export interface CheckOptions {
   readonly maxInactiveDelayNs?: number;
   /** D: how long after the last arrival every ring must be empty; by default 50 ms, with threads 100 ms. */
   readonly emptyWithinNs?: number;
-  /** Policies for which the rules are not checked. */
-  readonly skipRules?: readonly string[];
 }
 
 const MS = 1_000_000;
@@ -109,14 +107,13 @@ class RunCheck {
     this.maxInactiveDelayNs =
       options.maxInactiveDelayNs ?? limit("maxInactiveDelayNs") ?? DEFAULT_MAX_INACTIVE_DELAY_NS;
     const boostShareMax = options.boostShareMax ?? limit("boostShareMax");
-    if (boostShareMax === null) report.note("R15's share is not checked: boostShareMax is not given");
+    if (this.exact && boostShareMax === null) report.note("R15's share is not checked: boostShareMax is not given");
     const filter = field(field(scenario, "urgent"), "filter");
     this.urgent = filter !== undefined && filter !== "off";
     const wakeSliceNs = limit("wakeSliceNs");
     const sliceNs = limit("sliceNs");
     this.schedule = new Schedule(report, header.guests, { boostShareMax, wakeSliceNs, sliceNs, exact: this.exact });
-    const rules = this.exact && !options.skipRules?.includes(header.policy);
-    if (!rules) report.note("R1–R9 are not checked: deadlines are exact in virtual time only");
+    if (!this.exact) report.note("R1–R9 are not checked: deadlines are exact in virtual time only");
     for (const guest of header.guests) {
       const figures = new Figures(guest);
       const ledger = new FrameLedger(report, guest, toleranceNs, (arrivedNs, tag, readNs) =>
@@ -126,7 +123,7 @@ class RunCheck {
         header: guest,
         figures,
         ledger,
-        rules: rules ? new GuestRules(guest, this.coalescingOf(scenario, guest.name), report) : null,
+        rules: this.exact ? new GuestRules(guest, this.coalescingOf(scenario, guest.name), report) : null,
       });
     }
   }

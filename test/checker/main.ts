@@ -44,8 +44,8 @@ function print(report: CheckReport): void {
   console.log(report.ok ? "no violation" : `violations: ${counts.join(", ")}`);
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+function args() {
+  return parseArgs({
     allowPositionals: true,
     options: {
       limit: { type: "string" },
@@ -55,6 +55,9 @@ async function main(): Promise<number> {
       json: { type: "boolean" },
     },
   });
+}
+
+async function main({ values, positionals }: ReturnType<typeof args>): Promise<number> {
   const [events, resultPath] = positionals;
   if (events === undefined || positionals.length > 2) {
     console.error("usage: main.js EVENTS.ndjson [RESULT.json] [--limit N] [--json] ...");
@@ -74,4 +77,9 @@ async function main(): Promise<number> {
   return report.ok ? 0 : 1;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main(args());
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}

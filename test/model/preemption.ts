@@ -20,8 +20,11 @@ export interface Experiment {
   readonly check: (waiting: ReadonlySet<string>) => void;
   /** What lies at a byte offset, for traces. */
   readonly nameOf?: (offset: number) => string;
-  /** Called before each interleaving and at each live Atomics access. */
-  readonly watch?: { begin(): void; atomic(side: number, code: number, offset: number): void };
+  /** Hears of each interleaving's begin, and of each Atomics access; plain accesses count while `isLive`. */
+  readonly watch?: {
+    begin(isLive: () => boolean): void;
+    atomic(side: number, code: number, offset: number, bytes: number): void;
+  };
 }
 
 export interface Bounds {
@@ -157,7 +160,7 @@ class Explorer {
   #runOnce(): void {
     this.#truth.bytes.set(this.#afterSetUp);
     for (const side of this.#sides) side.begin();
-    this.#experiment.watch?.begin();
+    this.#experiment.watch?.begin(() => this.running?.live ?? false);
     this.#depth = 0;
     this.#preemptionsLeft = this.#bounds.preemptions;
     this.#segments = [];
@@ -208,8 +211,8 @@ class Explorer {
   }
 
   #note(side: Side, access: Access, result: number): void {
-    this.#experiment.watch?.atomic(side.index, access.code, access.offset);
-    const { code, offset, a, b } = access;
+    const { code, offset, bytes, a, b } = access;
+    this.#experiment.watch?.atomic(side.index, code, offset, bytes);
     const where = this.#experiment.nameOf?.(offset) ?? `@${offset}`;
     this.#trace?.push(`  ${side.program.name}: ${CODE_NAMES[code]} ${where} (${a}, ${b}) = ${result}`);
     if (isNote(code)) return;

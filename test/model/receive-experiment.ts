@@ -18,6 +18,7 @@ const BUFFER_BYTES = NET_HDR_BYTES + 4;
 const BATCH_EVERY_NS = 100;
 
 export interface ReceiveOptions extends RingOptions {
+  readonly watch?: Experiment["watch"];
   /** Frames of each batch. */
   readonly batches: readonly number[];
   /** Frames a driver reads before it looks about. */
@@ -41,6 +42,7 @@ export function receiveExperiment(options: ReceiveOptions): ReceiveOutcomes {
   const experiment: Experiment = {
     memoryBytes: MEMORY_BYTES,
     nameOf: nameIn(options.size),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
     sides: [
       {
         name: "guest",

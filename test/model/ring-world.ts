@@ -46,7 +46,7 @@ export interface RingOptions {
   readonly Queue?: typeof SplitQueue;
   readonly Driver?: typeof SplitRingDriver;
   /** Returns what a side is to use in place of a view, see races.ts. */
-  readonly watched?: <V extends AnyView>(view: V) => V;
+  readonly watched?: <V extends AnyView>(view: V, side: string) => V;
 }
 
 export function areasOf(size: number): RingAreas {
@@ -96,9 +96,9 @@ export class DeviceEnd {
     this.words = new Int32Array(buffer);
     this.memory = new GuestMemory(buffer);
     if (watched !== undefined) {
-      this.memory.u8 = watched(this.memory.u8);
-      this.memory.u16 = watched(this.memory.u16);
-      this.memory.u32 = watched(this.memory.u32);
+      this.memory.u8 = watched(this.memory.u8, "card");
+      this.memory.u16 = watched(this.memory.u16, "card");
+      this.memory.u32 = watched(this.memory.u32, "card");
     }
     this.queue = new Queue(this.memory, wantsKicks);
     const fault = this.queue.enable(size, DESC, AVAIL, USED, false, eventIdx);
@@ -170,7 +170,7 @@ const STRICT: FaultSink = {
 export function ramOf(buffer: SharedArrayBuffer, { watched }: RingOptions): RamViews {
   const ram = new RamViews({ buffer, byteOffset: 0, sizeBytes: buffer.byteLength });
   if (watched === undefined) return ram;
-  return { ...ram, u8: watched(ram.u8), u16: watched(ram.u16), u32: watched(ram.u32) };
+  return { ...ram, u8: watched(ram.u8, "guest"), u16: watched(ram.u16, "guest"), u32: watched(ram.u32, "guest") };
 }
 
 export function driverRing(ram: RamViews, options: RingOptions): SplitRingDriver {

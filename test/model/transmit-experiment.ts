@@ -18,6 +18,7 @@ const BUFFER_BYTES = 32;
 const BUDGET = 64;
 
 export interface TransmitOptions extends RingOptions {
+  readonly watch?: Experiment["watch"];
   /** Frames of each flush. */
   readonly flushes: readonly number[];
 }
@@ -37,6 +38,7 @@ export function transmitExperiment(options: TransmitOptions): TransmitOutcomes {
   const experiment: Experiment = {
     memoryBytes: MEMORY_BYTES,
     nameOf: nameIn(options.size),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
     sides: [
       {
         name: "guest",

@@ -8,9 +8,11 @@
  */
 
 import { FAULT_NONE } from "../faults.ts";
+import type { InterruptSink } from "../interrupts.ts";
 import { Frame, type FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
+import { QUEUE_SIZE_MAX } from "../spec/split-ring.ts";
 import { ETHERNET_HEADER_BYTES, MTU_MAX, VLAN_TAG_BYTES } from "../spec/virtio-net.ts";
 import { Throttle } from "../throttle/throttle.ts";
 import { ConfigSpace } from "./config-space.ts";
@@ -22,13 +24,36 @@ import {
   TRANSITION_STOP,
   TRANSITION_SUSPEND,
 } from "./device-status.ts";
-import { FeatureNegotiation } from "./features.ts";
+import { type FeatureName, FeatureNegotiation } from "./features.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
-import { checkNetCardOptions, MTU_DEFAULT, type NetCardOptions, QUEUE_SIZE_DEFAULT } from "./net-card-options.ts";
 import { PAIRS, QUEUE_COUNT, QueueBank } from "./queue-bank.ts";
 import type { FaultSink } from "./queue-path.ts";
 import { CardStatistics } from "./statistics.ts";
-import { TransmitStaging } from "./transmit-staging.ts";
+import { type StagingArea, TransmitStaging } from "./transmit-staging.ts";
+
+export interface NetCardOptions {
+  readonly memory: GuestMemory;
+  readonly port: FramePort;
+  readonly interrupts: InterruptSink;
+  /** Six bytes of a unicast address. */
+  readonly mac: ArrayLike<number>;
+  /** Largest payload of a frame, 68…65535 bytes; default 1500. */
+  readonly mtu?: number;
+  /** Largest size that the driver may give a queue, a power of two up to 32768; default 1024. */
+  readonly queueSizeMax?: number;
+  /** Features not to offer; what needs them is withheld too. */
+  readonly withhold?: readonly FeatureName[];
+  readonly observer?: CardObserver;
+  /** vCPUs of the guest; default 1. */
+  readonly vcpus?: number;
+  /** Interrupt vectors; default 1, as MMIO has. */
+  readonly vectors?: number;
+  /** Where transmitted frames are gathered; by default memory of the card's own. */
+  readonly txStaging?: StagingArea;
+}
+
+const MTU_DEFAULT = 1500;
+const QUEUE_SIZE_DEFAULT = 1024;
 
 export class NetCard implements FaultSink {
   readonly memory: GuestMemory;
@@ -52,7 +77,7 @@ export class NetCard implements FaultSink {
     const { memory, port, mac, mtu = MTU_DEFAULT, queueSizeMax = QUEUE_SIZE_DEFAULT } = options;
     this.features = new FeatureNegotiation(options.withhold);
     this.config = new ConfigSpace(this.features, mac, mtu, PAIRS);
-    checkNetCardOptions(port, mtu, queueSizeMax);
+    checkPortAndSize(port, mtu, queueSizeMax);
     this.memory = memory;
     this.interruptStatus = new InterruptStatus(options.interrupts);
     this.#observer = options.observer ?? null;
@@ -227,5 +252,18 @@ export class NetCard implements FaultSink {
     receiver.finish(nowNs);
     if (frames >= budgetFrames) this.queues.workDueNs = nowNs;
     return frames;
+  }
+}
+
+/** Throws RangeError unless `sizeMax` is a queue size, and `port` takes the frames that the card must forward (NCFG-6). */
+function checkPortAndSize(port: FramePort, mtu: number, sizeMax: number): void {
+  if (!Number.isInteger(sizeMax) || sizeMax < 1 || sizeMax > QUEUE_SIZE_MAX || (sizeMax & (sizeMax - 1)) !== 0) {
+    throw new RangeError(`queueSizeMax is ${sizeMax}; it must be a power of two from 1 to ${QUEUE_SIZE_MAX}`);
+  }
+  const owedBytes = mtu + ETHERNET_HEADER_BYTES;
+  if (!(port.maxFrameBytes >= owedBytes)) {
+    throw new RangeError(
+      `port.maxFrameBytes is ${port.maxFrameBytes}; with mtu ${mtu} it must be at least ${owedBytes}`,
+    );
   }
 }

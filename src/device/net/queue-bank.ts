@@ -220,6 +220,7 @@ export class QueueBank {
 
   /** Serves the control queue, then the transmit queues, at most `budgetFrames` chains of each; returns their number. */
   serve(budgetFrames: number, nowNs: number): number {
+    if (this.workDueNs === NEVER) return 0;
     this.workDueNs = NEVER;
     let chains = this.#serveQueue(CONTROL_QUEUE, this.#control, budgetFrames, nowNs);
     for (let pair = 0; pair < PAIRS; pair++) {

@@ -5,7 +5,10 @@ import { DROP_SUSPENDED } from "../observer.ts";
 
 const DROP_REASON_COUNT = DROP_SUSPENDED + 1;
 
-/** Counters of one queue. A receive queue counts what it has delivered, a transmit queue what the wire has taken. */
+/**
+ * Counters of one queue. A receive queue counts the frames that it has delivered, a transmit queue those that the wire
+ * has taken, the control queue the commands that it has answered.
+ */
 export class QueueStatistics {
   frames = 0;
   /** Bytes of those frames, without the virtio-net header. */

@@ -2,8 +2,11 @@
 export interface InterruptSource {
   /** Index that the next used entry will have, mod 2^16, as published. */
   readonly usedIdx: number;
-  /** Buffers that the driver has made available and the card has not used; reads the ring afresh. */
-  freeBuffers(): number;
+  /**
+   * True if the driver has made more than `count` buffers available that the card has not used. Reads the ring afresh
+   * unless what it showed last time suffices: the driver only ever adds.
+   */
+  hasFreeAbove(count: number): boolean;
   /**
    * True if the driver wants an interrupt for the used entries `sinceUsedIdx … usedIdx` (mod 2^16).
    * Reads flags or event index afresh (virtio 1.4 §2.7.7).

@@ -91,7 +91,7 @@ export class InterruptVector {
       const cause = this.queues[i]!;
       if (cause.kind !== CAUSE_KIND_RX) continue;
       const framesWait = active ? cause.pending : cause.waitingSinceNs < Number.POSITIVE_INFINITY;
-      if (framesWait && cause.source.freeBuffers() <= this.freeMin) return true;
+      if (framesWait && !cause.source.hasFreeAbove(this.freeMin)) return true;
     }
     return false;
   }

@@ -196,6 +196,10 @@ export class SplitQueue implements InterruptSource {
     return this.refresh();
   }
 
+  hasFreeAbove(count: number): boolean {
+    return this.cachedFree > count || this.refresh() > count;
+  }
+
   /**
    * Takes the next available chain into `chain`; returns one of TAKE_*. Loads `avail.idx` only when all that the last
    * load has shown is taken.

@@ -63,7 +63,7 @@ function build(
   spec: GuestSpec,
   index: number,
   hooks: RunHooks,
-  clock: { readonly nowNs: number },
+  clock: { nowNs: number },
 ): Running {
   const options = driverOptions(scenario, spec);
   const stagingBytes = stagingBytesFor(scenario);
@@ -109,7 +109,13 @@ function build(
   const coalescing = coalescingUnder(policy, spec);
   if (coalescing !== null) driver.setCoalescing("rx", coalescing.maxUsecs, coalescing.maxPackets);
   const application = guestModule.makeApplication(applicationOptions(spec, index), driver);
-  const vcpu = new VirtualVcpu(new guestModule.Vcpu(driver, application), scenario.costs, guestModule);
+  const vcpu = new VirtualVcpu(
+    new guestModule.Vcpu(driver, application),
+    scenario.costs,
+    guestModule,
+    clock,
+    spec.app === "sink" && hooks.events === null,
+  );
   const { wakeLatencyNs, isrNs, frameCostNs, refillBatch } = scenario.costs;
   const governor = new GuestGovernor(policy, scenario, spec, wakeLatencyNs, isrNs + refillBatch * frameCostNs);
   const guest = new VirtualGuest({ card, wire, vcpu, recorder, governor, idles: spec.load === "idle" });

@@ -88,8 +88,12 @@ export class VirtualHost implements SchedulerActions {
     } else {
       const index = timer < count ? timer : timer - count;
       const guest = this.guests[index]!;
-      if (timer < count) guest.card.poll(this.nowNs, POLL_BUDGET);
-      else guest.vcpu.complete(this.nowNs);
+      if (timer < count) {
+        guest.card.poll(this.nowNs, POLL_BUDGET);
+      } else {
+        timers.set(timer, Number.POSITIVE_INFINITY);
+        guest.vcpu.complete(this.nowNs, timers.firstNs);
+      }
       this.#leaveIfQuiet(index);
       this.#refresh(index);
     }

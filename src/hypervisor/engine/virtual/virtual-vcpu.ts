@@ -16,6 +16,8 @@ const PHASE_FRAME = 2;
 /** It pays for frames that it sent. */
 const PHASE_SEND = 3;
 
+const FRAMES_AHEAD_MAX = 1024;
+
 /**
  * A guest's vCPU in virtual time: charges the scenario's costs for what the driver does, and stands still while the
  * guest is inactive. Whatever it was doing when its CPU was taken goes on where it was.
@@ -29,15 +31,24 @@ export class VirtualVcpu {
   readonly #vcpu: Vcpu;
   readonly #costs: Costs;
   readonly #results: StepResults;
+  readonly #clock: { nowNs: number };
+  readonly #readsAhead: boolean;
   #pendingVectors = 0;
   #phase = PHASE_QUIET;
   /** What was left of the phase when the guest was deactivated. */
   #leftNs = 0;
 
-  constructor(vcpu: Vcpu, costs: Costs, results: StepResults) {
+  /**
+   * `readsAhead`: it may read several frames in one step, as many as it is done with before anything else happens; for
+   * guests that send nothing, and where nobody records when each frame was read.
+   */
+  constructor(vcpu: Vcpu, costs: Costs, results: StepResults, clock: { nowNs: number }, readsAhead: boolean) {
     this.#vcpu = vcpu;
     this.#costs = costs;
     this.#results = results;
+    this.#clock = clock;
+    this.#readsAhead = readsAhead && costs.frameCostNs > 0;
+    if (this.#readsAhead) vcpu.application.intake.frameNs = costs.frameCostNs;
   }
 
   get quiet(): boolean {
@@ -69,24 +80,33 @@ export class VirtualVcpu {
     return returned;
   }
 
-  /** The present phase is over. */
-  complete(nowNs: number): void {
+  /** The present phase is over. Nothing else happens before `othersNs`. */
+  complete(nowNs: number, othersNs: number): void {
     if (this.#phase === PHASE_INTERRUPT && this.#vcpu.driver.hasUnread()) {
       this.#enter(PHASE_FRAME, nowNs + this.#costs.frameCostNs);
+    } else if (this.#phase === PHASE_FRAME && this.#readsAhead) {
+      this.#readAhead(nowNs, othersNs);
     } else {
       this.#step(nowNs);
     }
   }
 
   #step(nowNs: number): void {
-    const { sentFrames } = this.#stepped(nowNs);
-    if (sentFrames > 0) this.#enter(PHASE_SEND, nowNs + sentFrames * this.#costs.frameCostNs);
+    const vcpu = this.#vcpu;
+    vcpu.step(1, nowNs, this.stateWord);
+    if (vcpu.sentFrames > 0) this.#enter(PHASE_SEND, nowNs + vcpu.sentFrames * this.#costs.frameCostNs);
     else this.#goOn(nowNs);
   }
 
-  #stepped(nowNs: number): Vcpu {
-    this.#vcpu.step(1, nowNs, this.stateWord);
-    return this.#vcpu;
+  /** Reads this frame and those that would be done before `othersNs`, each at its own time. */
+  #readAhead(nowNs: number, othersNs: number): void {
+    const vcpu = this.#vcpu;
+    const { frameCostNs } = this.#costs;
+    const budgetFrames = Math.max(1, Math.min(FRAMES_AHEAD_MAX, Math.ceil((othersNs - nowNs) / frameCostNs)));
+    vcpu.step(budgetFrames, nowNs, this.stateWord);
+    const readNs = nowNs + Math.max(0, vcpu.polledFrames - 1) * frameCostNs;
+    this.#clock.nowNs = readNs;
+    this.#goOn(readNs);
   }
 
   /** Chooses what comes next: an interrupt, the next frame of a poll, what the application sends by itself, or nothing. */

@@ -23,8 +23,8 @@ export class ScriptedQueue implements InterruptSource {
   /** Used index at which the driver last turned its interrupts on; entries before it were seen. */
   armedAt = 0;
 
-  freeBuffers(): number {
-    return this.free;
+  hasFreeAbove(count: number): boolean {
+    return this.free > count;
   }
   wantsInterrupt(sinceUsedIdx: number): boolean {
     if (this.polling) return false;
