@@ -136,8 +136,7 @@ export class ReceiveQueue {
     if (!mergeable || buffers === 0 || buffers > this.ring.entries) {
       this.#fault(`num_buffers is ${buffers}${mergeable ? "" : " without VIRTIO_NET_F_MRG_RXBUF"}`);
     }
-    // All buffers of a frame are used when the first one is seen used (§5.1.9.4).
-    if (pending < buffers - 1) pending = this.ring.refreshUsed();
+    // The device uses all buffers of a frame together: one used.idx shows them all (§5.1.9.4.1).
     if (pending < buffers - 1) this.#fault(`num_buffers is ${buffers}, and only ${pending + 1} are used`);
     let filled = bytes;
     for (let i = 1; i < buffers; i++) {

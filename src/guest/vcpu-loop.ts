@@ -8,6 +8,7 @@ import {
   ASK_PARK_WHEN_DRAINED,
   ASK_RUN,
   ASK_STOP,
+  FRAMES_READ,
   HOST_DOORBELL,
   PENDING,
   SENDS_DONE,
@@ -85,6 +86,7 @@ export class VcpuLoop {
     const result = this.#vcpu.step(Math.min(known, budgetFrames), stepNs, Atomics.load(words, STATE));
     events?.stepDone();
     if (this.#vcpu.application.done) words[SENDS_DONE] = 1;
+    words[FRAMES_READ] = this.#vcpu.driver.received;
     this.steps++;
     return result;
   }

@@ -1,4 +1,5 @@
 /** The entry of a vCPU's worker thread: piscina calls the default export with a task and returns its report. */
+import { readlinkSync } from "node:fs";
 import {
   ASK,
   ASK_STOP,
@@ -10,6 +11,7 @@ import {
   VCPU_FAILED,
   VCPU_STATUS,
   VCPU_STOPPED,
+  VCPU_THREAD_ID,
 } from "../device/spec/control-block.ts";
 import { NET_F_NOTF_COAL } from "../device/spec/virtio-net.ts";
 import type { Application } from "./applications/application.ts";
@@ -50,6 +52,7 @@ class VcpuLife {
     this.#words = new Int32Array(task.control, task.vcpuBlockWord * 4, VCPU_BLOCK_WORDS);
     this.#system = new Int32Array(task.control, task.systemBlockWord * 4, SYSTEM_BLOCK_WORDS);
     this.#clock = new WorkerClock(task.clockBase);
+    this.#words[VCPU_THREAD_ID] = threadId();
     this.#port = new ExitPort(this.#words, this.#system);
     this.#writer = task.eventRing === null ? null : new EventRingWriter(task.eventRing);
   }
@@ -125,6 +128,15 @@ class VcpuLife {
       eventsLost: this.#writer?.lost ?? 0,
       clockErrorNs: this.#clock.errorNs,
     };
+  }
+}
+
+/** Linux tells a thread its own number here; elsewhere there is none. */
+function threadId(): number {
+  try {
+    return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+  } catch {
+    return 0;
   }
 }
 

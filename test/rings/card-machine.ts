@@ -297,10 +297,8 @@ export class CardMachine {
     return this.ram.slice(address, address + length);
   }
 
-  /** Byte ranges of guest memory that `work` has changed, as [first, last + 1]. */
-  writtenBy(work: () => void): [number, number][] {
-    const before = this.ram.slice();
-    work();
+  /** Byte ranges of guest memory that differ from `before`, as [first, last + 1]. */
+  changedSince(before: Uint8Array): [number, number][] {
     const ranges: [number, number][] = [];
     for (let at = 0; at < before.length; at++) {
       if (this.ram[at] === before[at]) continue;
@@ -309,5 +307,12 @@ export class CardMachine {
       else ranges.push([at, at + 1]);
     }
     return ranges;
+  }
+
+  /** Byte ranges of guest memory that `work` has changed. */
+  writtenBy(work: () => void): [number, number][] {
+    const before = this.ram.slice();
+    work();
+    return this.changedSince(before);
   }
 }

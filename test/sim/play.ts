@@ -31,7 +31,7 @@ export async function play(json: object, withEvents = true): Promise<Played> {
   const file = withEvents ? new EventFile((text) => chunks.push(text)) : null;
   const runs: RunResult[] = [];
   for (const policy of scenario.policies) {
-    file?.beginRun(runHeader(scenario, policy, guestStarts(scenario)));
+    file?.beginRun(runHeader(scenario, policy, guestStarts(scenario, policy)));
     const hooks = { events: file, progress: () => {}, signal: new AbortController().signal };
     const result = await runVirtual(scenario, policy, hooks);
     file?.endRun(result.durationNs);

@@ -31,6 +31,7 @@ export const SEEN_ARRIVED = 19;
 export const SEEN_FREE = 20;
 /** Newest time from a wake to the takeover of the activation that answered it, ns; 0 = none since the host last took it. */
 export const SEEN_WAKE_LATENCY = 21;
+export const SEEN_DELIVERED = 22;
 
 // --- device → vCPU -------------------------------------------------------------------------------------------------
 /** One bit per interrupt vector, exchanged with 0 by whoever takes them. */
@@ -61,6 +62,10 @@ export const VCPU_STOPPED = 5;
 export const VCPU_FAILED = 6;
 /** 1 once its application has nothing more to send of its own accord. */
 export const SENDS_DONE = 65;
+/** Frames that its driver has read: the run is not over while the card has delivered more. */
+export const FRAMES_READ = 66;
+/** The system's number for the vCPU's thread, 0 where there is none. */
+export const VCPU_THREAD_ID = 67;
 
 // --- exits: register accesses of the vCPU --------------------------------------------------------------------------
 /** `epoch << 16 | seq & 0xffff`: published last. */
@@ -89,6 +94,7 @@ export const DEVICE_ALIVE = 32;
 export const DEVICE_STOP = 33;
 /** 1 once the traffic may begin, at the time START. */
 export const DEVICE_GO = 34;
+export const DEVICE_THREAD_ID = 38;
 export const START_LOW = 36;
 export const START_HIGH = 37;
 /** Guests whose traffic has ended, as counted by the device. */

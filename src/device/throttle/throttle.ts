@@ -111,6 +111,7 @@ export class Throttle {
     if (!vcpu.active && (cause.kind === CAUSE_KIND_RX || (vcpu.idle && cause.pending))) {
       cause.waitingSinceNs = Math.min(cause.waitingSinceNs, nowNs);
     }
+    if (cause.kind === CAUSE_KIND_RX) this.#countCoalesced(vector, vcpu);
     this.#evaluate(vector, nowNs, cause.kind === CAUSE_KIND_RX);
     if (urgent) this.#bypass(vector, cause, vcpu, nowNs);
   }
@@ -118,7 +119,10 @@ export class Throttle {
   /** A frame was dropped for want of a buffer on receive queue `queue`: a reason to look at the guard (R5). */
   starved(queue: number, nowNs: number): void {
     const cause = this.#causes[queue];
-    if (cause !== undefined) this.#evaluate(this.#vectorOf(cause), nowNs, true);
+    if (cause === undefined) return;
+    const vector = this.#vectorOf(cause);
+    this.#countCoalesced(vector, this.#delivery.servedBy(vector));
+    this.#evaluate(vector, nowNs, true);
   }
 
   /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.6.5.9); what is due under the new setting goes at once (R12). */
@@ -280,6 +284,11 @@ export class Throttle {
     if (cause.pending) cause.add((cause.source.usedIdx - fromUsedIdx) & 0xffff, frames, nowNs);
   }
 
+  /** R2: a frame written or dropped that would have been a reason to wake, had none been outstanding. */
+  #countCoalesced(vector: InterruptVector, vcpu: VcpuPresence): void {
+    if (vcpu.wakeOutstanding && vector.guardTripped(false)) vector.counters.wakesCoalesced++;
+  }
+
   /** Sends what is due on `vector` and sets its deadline anew. `lookAtGuard`: one of R5's occasions. */
   #evaluate(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
     vector.deadlineNs = NEVER;
@@ -306,10 +315,7 @@ export class Throttle {
     const waitingSinceNs = vector.waitingSinceNs();
     if (waitingSinceNs === NEVER) return;
     // R2: one wake at a time, and R4: no interval runs meanwhile.
-    if (vcpu.wakeOutstanding) {
-      if (lookAtGuard && vector.guardTripped(false)) vector.counters.wakesCoalesced++;
-      return;
-    }
+    if (vcpu.wakeOutstanding) return;
     if (lookAtGuard && vector.guardTripped(false)) {
       this.#delivery.wake(vector, WAKE_GUARD, nowNs);
       return;

@@ -50,7 +50,7 @@ async function runAll(scenario: Scenario, output: OutputFile | null, context: Co
       if (context.signal.aborted) break;
       const label = scenario.policies.length === 1 ? policy.name : `${i + 1}/${scenario.policies.length} ${labels[i]}`;
       progress.show(label, null);
-      events?.beginRun(runHeader(scenario, policy, guestStarts(scenario)));
+      events?.beginRun(runHeader(scenario, policy, guestStarts(scenario, policy)));
       const result = await runScenario(scenario, policy, {
         events,
         progress: (share) => progress.show(label, share),

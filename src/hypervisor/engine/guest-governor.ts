@@ -1,15 +1,8 @@
 import { ArrivalRateEstimator, WakeLatencyEstimator } from "../governor/estimators.ts";
 import { programFor } from "../governor/governor.ts";
+import { coalescingUnder } from "../governor/guest-coalescing.ts";
 import type { Observation, ThrottleProgram } from "../governor/observation.ts";
 import type { GuestSpec, PolicySpec, Scenario } from "../scenario/scenario.ts";
-
-/** What `notf-coal` has a guest ask for that does not say itself: `ethtool -C rx-usecs 125 rx-frames 64`. */
-export const NOTF_COAL_DEFAULT = { maxUsecs: 125, maxPackets: 64 } as const;
-
-/** What the guest is to ask of its card by NOTF_COAL under `policy`; null if nothing. */
-export function coalescingUnder(policy: PolicySpec, guest: GuestSpec): { maxUsecs: number; maxPackets: number } | null {
-  return guest.coalesce ?? (policy.name === "notf-coal" ? NOTF_COAL_DEFAULT : null);
-}
 
 /** Receive buffers of the project's own driver hold this much of a frame and its header. */
 const RECEIVE_BUFFER_BYTES = 1536;

@@ -1,3 +1,4 @@
+import { coalescingUnder } from "../governor/guest-coalescing.ts";
 import type { Costs, PolicySpec, Scenario } from "../scenario/scenario.ts";
 
 /** The line that begins a run in the event file: what a reader must know to judge the events after it. */
@@ -13,6 +14,8 @@ export interface GuestStart {
   /** Receive buffers that the card has at the start. */
   readonly free: number;
   readonly state: "active" | "inactive";
+  /** What it asks of its card by NOTF_COAL, null = nothing. */
+  readonly coalesce: { readonly maxUsecs: number; readonly maxPackets: number } | null;
 }
 
 export interface RunHeader {
@@ -38,7 +41,7 @@ export interface RunHeader {
  * Where both engines begin: the first guests hold the CPUs, in order, the others wait; every driver has filled its ring;
  * the card is on MMIO and has one vector.
  */
-export function guestStarts(scenario: Scenario): GuestStart[] {
+export function guestStarts(scenario: Scenario, policy: PolicySpec): GuestStart[] {
   return scenario.guests.map((guest, i) => {
     const placed = i < scenario.pcpus;
     return {
@@ -48,6 +51,7 @@ export function guestStarts(scenario: Scenario): GuestStart[] {
       vectors: 1,
       free: guest.ring,
       state: placed ? "active" : "inactive",
+      coalesce: coalescingUnder(policy, guest),
     };
   });
 }

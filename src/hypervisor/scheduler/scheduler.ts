@@ -155,7 +155,6 @@ export class Scheduler {
     if (this.#phase !== "running") return;
     this.#catchUp(nowNs);
     this.#phase = "stopped";
-    this.#wakeSlices.clear();
     for (const cpu of this.#placement.cpus) {
       cpu.target = -1;
       if (cpu.occupant >= 0 && !cpu.leaving) this.#askToPark(cpu, "slice-end", nowNs);
@@ -262,7 +261,7 @@ export class Scheduler {
       this.#wakeSlices.shield(vcpu, nowNs);
       this.#calendar.markRun(vcpu.index);
     }
-    if (this.#wakeSlices.settleWake(vcpu)) this.#unsettled = true;
+    this.#wakeSlices.arrived(vcpu);
     vcpu.wake = WAKE_NOT_ASKED;
     vcpu.startedByWake = false;
     vcpu.notBeforeNs = Number.NEGATIVE_INFINITY;

@@ -57,13 +57,9 @@ export class WakeSlices {
     this.#stats.wakeSlices[vcpu.index]!++;
   }
 
-  /** It is on a CPU, so nothing more is owed to its wake. True if a CPU that was committed to it is free again. */
-  settleWake(vcpu: Vcpu): boolean {
+  /** It is on a CPU: nothing more is owed to its wake. */
+  arrived(vcpu: Vcpu): void {
     this.#pending.remove(vcpu.index);
-    const committed = this.#placement.cpus[vcpu.wakeCpu];
-    if (committed === undefined || committed.wakeSlice !== WAKE_SLICE_COMMITTED) return false;
-    this.#release(committed);
-    return true;
   }
 
   /** A woken owner is left alone while others queue: until its own ring is drained, and no longer. */
@@ -81,8 +77,9 @@ export class WakeSlices {
   /** Brings wake slices in line with the calendar and with the time. Natural slices come first: they absorb. */
   advance(nowNs: number): void {
     this.#fillEmptyLanes(nowNs);
-    for (const cpu of this.#placement.cpus) if (cpu.wakeSlice !== WAKE_SLICE_NONE) this.#absorb(cpu, nowNs);
+    for (const cpu of this.#placement.cpus) if (cpu.wakeSlice === WAKE_SLICE_TAKEN) this.#absorb(cpu, nowNs);
     for (const cpu of this.#placement.cpus) if (this.endNs(cpu) <= nowNs) this.#release(cpu);
+    for (const cpu of this.#placement.cpus) if (cpu.wakeSlice === WAKE_SLICE_COMMITTED) this.#cancelIfNatural(cpu);
     // A CPU that is taken may have been another woken vCPU's way to its natural slice: that one needs a CPU now.
     do this.#commit(nowNs);
     while (this.#takeDue(nowNs));
@@ -97,8 +94,8 @@ export class WakeSlices {
   /** The same as far as it can be known before the woken vCPU has come. */
   foreseenEndNs(cpu: Cpu, nowNs: number): number {
     if (cpu.occupant === cpu.wakeHolder) return cpu.wakeEndNs;
-    const switching = cpu.target === cpu.wakeHolder && this.#placement.vcpus[cpu.target]!.cpu < 0;
-    return (switching ? this.#placement.arrivalNs(cpu) : nowNs + this.#switchNs) + this.#wakeSliceNs;
+    const arrivalNs = this.#placement.arrivalNs(cpu);
+    return (Number.isFinite(arrivalNs) ? arrivalNs : nowNs + this.#switchNs) + this.#wakeSliceNs;
   }
 
   /** When the occupant is planned to leave. */
@@ -113,12 +110,6 @@ export class WakeSlices {
       earliestNs = Math.min(earliestNs, this.endNs(cpu), this.#interruptedNs(cpu));
     }
     return earliestNs;
-  }
-
-  clear(): void {
-    this.#pending.clear();
-    this.#oneWaits = false;
-    for (const cpu of this.#placement.cpus) if (cpu.wakeSlice !== WAKE_SLICE_NONE) this.#release(cpu);
   }
 
   /** A CPU that nobody else wants: a sleeper that was to take another's slice gets a natural one of its own. */
@@ -145,23 +136,30 @@ export class WakeSlices {
     return undefined;
   }
 
-  /** The natural slice of a woken vCPU begins inside its wake slice, or before it. */
+  /** The natural slice of a woken vCPU has begun: it has it where it is, and whoever owns this CPU's slice waits there. */
   #absorb(cpu: Cpu, nowNs: number): void {
     const vcpu = this.#placement.vcpus[cpu.wakeHolder]!;
     const lane = this.#calendar.laneOf(vcpu.index);
     if (lane < 0) return;
     const home = this.#placement.cpuOfLane(lane);
-    if (cpu.wakeSlice === WAKE_SLICE_TAKEN) {
-      if (home !== cpu) this.#placement.exchangeLanes(home, cpu);
-      if (vcpu.cpu === cpu.index) {
-        this.#countBoost(vcpu, nowNs);
-        this.#calendar.markRun(vcpu.index);
-        vcpu.shieldedToNs = cpu.wakeEndNs;
-      }
-      this.#release(cpu);
-    } else if (home.wakeSlice !== WAKE_SLICE_TAKEN) {
-      this.#release(cpu);
+    if (home !== cpu) this.#placement.exchangeLanes(home, cpu);
+    if (vcpu.cpu === cpu.index) {
+      this.#countBoost(vcpu, nowNs);
+      this.#calendar.markRun(vcpu.index);
+      vcpu.shieldedToNs = cpu.wakeEndNs;
     }
+    this.#release(cpu);
+  }
+
+  /** No need to interrupt anybody for a vCPU that has its natural slice to come to. */
+  #cancelIfNatural(cpu: Cpu): void {
+    if (this.#comesNaturally(cpu.wakeHolder)) this.#release(cpu);
+  }
+
+  /** It owns a natural slice that no other's wake slice keeps it from. */
+  #comesNaturally(vcpu: number): boolean {
+    const lane = this.#calendar.laneOf(vcpu);
+    return lane >= 0 && this.#placement.cpuOfLane(lane).wakeSlice !== WAKE_SLICE_TAKEN;
   }
 
   /** Finds a CPU for each grant: of those in no wake slice, the one whose natural slice has the longest to go. */
@@ -170,9 +168,7 @@ export class WakeSlices {
     this.#oneWaits = false;
     for (let i = 0; i < this.#pending.size; ) {
       const vcpu = this.#placement.vcpus[this.#pending.at(i)]!;
-      const lane = this.#calendar.laneOf(vcpu.index);
-      if (lane >= 0 && this.#placement.cpuOfLane(lane).wakeSlice !== WAKE_SLICE_TAKEN) {
-        // Its own natural slice is about to bring it.
+      if (this.#comesNaturally(vcpu.index)) {
         i++;
         continue;
       }
@@ -225,23 +221,12 @@ export class WakeSlices {
     let taken = false;
     for (const cpu of this.#placement.cpus) {
       if (cpu.wakeSlice !== WAKE_SLICE_COMMITTED || cpu.takeAtNs > nowNs) continue;
-      this.#take(cpu);
+      cpu.wakeSlice = WAKE_SLICE_TAKEN;
+      // It may own a slice that another's wake slice keeps it from.
+      this.#absorb(cpu, nowNs);
       taken = true;
     }
     return taken;
-  }
-
-  #take(cpu: Cpu): void {
-    const lane = this.#calendar.laneOf(cpu.wakeHolder);
-    if (lane < 0) {
-      cpu.wakeSlice = WAKE_SLICE_TAKEN;
-      cpu.wakeEndNs = Number.POSITIVE_INFINITY;
-      return;
-    }
-    // It owns a natural slice that another's wake slice keeps it from: it has it here, and the owner here waits there.
-    const home = this.#placement.cpuOfLane(lane);
-    if (home.wakeSlice === WAKE_SLICE_TAKEN) this.#placement.exchangeLanes(home, cpu);
-    this.#release(cpu);
   }
 
   #release(cpu: Cpu): void {

@@ -62,6 +62,21 @@ describe.each([
   });
 });
 
+describe("polling without an end", () => {
+  it("wants no interrupt however many frames it reads, past the wrap of the 16-bit indices too", () => {
+    const { device, driver } = makeLiveMachine({ ring: 4, refillBatch: 1 });
+    const frame = patternFrame(14, 1);
+    driver.interrupt(1);
+    let wanted = 0;
+    for (let i = 0; i < 70_000; i++) {
+      if (device.deliver(frame)) wanted++;
+      driver.poll(1);
+    }
+    expect(driver.received).toBe(70_000);
+    expect(wanted).toBe(0);
+  });
+});
+
 describe("refilling", () => {
   it("gives buffers back a batch at a time, and all of them when the ring is found empty", () => {
     const { device, driver } = makeLiveMachine({ ring: 16, refillBatch: 4 });

@@ -33,6 +33,11 @@ export class ScriptedHost {
     return this.words[VCPU]!;
   }
 
+  /** How often the vCPU has rung the host's doorbell. */
+  get hostRings(): number {
+    return Atomics.load(this.words, 0);
+  }
+
   get exitWaiting(): boolean {
     return Atomics.load(this.words, VCPU + 80) !== this.words[VCPU + 97];
   }

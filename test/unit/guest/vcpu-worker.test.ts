@@ -83,7 +83,9 @@ describe("a vCPU worker", () => {
     const guest = startVcpu();
     const { device, host } = guest;
     host.ask(ASK.park);
+    expect(host.hostRings).toBe(0);
     await host.until("the driver is up and parked", () => host.status === STATUS.preempted);
+    await host.until("the host was told", () => host.hostRings === 1);
     expect(device.status).toBe(15);
     expect(read(device)).toBe(64);
 
@@ -103,6 +105,8 @@ describe("a vCPU worker", () => {
     guest.deliver(3);
     await host.until("it took itself back", () => read(device) === 64);
     await host.until("it is idle again", () => host.status === STATUS.idle);
+
+    await host.until("the host was told each time", () => host.hostRings >= 3);
 
     // Claimed: it sleeps whatever is pending, until it is activated.
     expect(host.claimIdle()).toBe(true);

@@ -19,6 +19,7 @@ import {
   PROGRAM_SLICE_END_HIGH,
   PROGRAM_SLICE_END_LOW,
   SEEN_ARRIVED,
+  SEEN_DELIVERED,
   SEEN_FREE,
   SEEN_WAKE_LATENCY,
   STATE,
@@ -45,6 +46,7 @@ import { ringDoorbell } from "./host-vcpu.ts";
 
 const TWO_TO_32 = 2 ** 32;
 const VECTOR = 0;
+const RECEIVE_QUEUE = 0;
 
 /** What the device thread measures beside the card's own counters, over all guests. */
 export interface DeviceSamples {
@@ -133,6 +135,7 @@ export class DeviceGuest {
       this.#framesReported = arrived;
       this.#words[SEEN_ARRIVED] = arrived;
       this.#words[SEEN_FREE] = this.card.freeReceiveBuffers;
+      this.#words[SEEN_DELIVERED] = this.card.statistics.queues[RECEIVE_QUEUE]!.frames;
     }
     return moved;
   }
@@ -198,9 +201,8 @@ export class DeviceGuest {
     const wasActive = (this.#takenState & GUEST_ACTIVE) !== 0;
     const active = (state & GUEST_ACTIVE) !== 0;
     // Two changes since the last poll leave the same state, but the span in between was real: a wake ended with it.
-    if (wasActive === active) this.#applyState(active ? GUEST_PREEMPTED : GUEST_ACTIVE, seq - 1, nowNs, nowNs);
     const postedAtNs = words[STATE_POSTED_HIGH]! * TWO_TO_32 + (words[STATE_POSTED_LOW]! >>> 0);
-    this.#samples.stateChangeNs.push(nowNs - postedAtNs);
+    if (wasActive === active) this.#applyState(active ? GUEST_PREEMPTED : GUEST_ACTIVE, seq - 1, postedAtNs, nowNs);
     this.#applyState(state, seq, postedAtNs, nowNs);
     this.#takeProgram(nowNs);
     this.#takenState = word;
@@ -222,6 +224,7 @@ export class DeviceGuest {
       Atomics.store(words, SEEN_WAKE_LATENCY, Math.min(nowNs - this.#wokenAtNs, 0x7fffffff));
       this.#wokenAtNs = Number.NaN;
     }
+    this.#samples.stateChangeNs.push(nowNs - postedAtNs);
     this.#throttle.setState(state, seq, postedAtNs, nowNs);
   }
 

@@ -5,6 +5,7 @@ import {
   DEVICE_DOORBELL,
   DEVICE_GO,
   DEVICE_STOP,
+  DEVICE_THREAD_ID,
   HOST_DOORBELL,
   START_HIGH,
   START_LOW,
@@ -21,6 +22,7 @@ import { EventRingLog } from "./event-ring-log.ts";
 import { ringDoorbell } from "./host-vcpu.ts";
 import { type RunClock, startRunClock } from "./run-clock.ts";
 import { threadCpuNs } from "./thread-cpu.ts";
+import { ownThreadId } from "./thread-placement.ts";
 
 /** Frames that one card may move before the others, and the register accesses, get their turn. */
 const BUDGET_FRAMES = 64;
@@ -157,5 +159,6 @@ function samplesOf(log: SampleLog): Float64Array {
 }
 
 const loop = new DeviceLoop(workerData as DeviceTask);
+new Int32Array((workerData as DeviceTask).control)[DEVICE_THREAD_ID] = ownThreadId();
 parentPort!.postMessage("ready");
 parentPort!.postMessage(loop.run());

@@ -5,12 +5,14 @@ import {
   ASK_RUN,
   ASK_STOP,
   EXIT_EPOCH,
+  FRAMES_READ,
   PROGRAM_FREE_MIN,
   PROGRAM_LATENCY,
   PROGRAM_OVERFLOW,
   PROGRAM_SLICE_END_HIGH,
   PROGRAM_SLICE_END_LOW,
   SEEN_ARRIVED,
+  SEEN_DELIVERED,
   SEEN_FREE,
   SEEN_WAKE_LATENCY,
   SENDS_DONE,
@@ -23,6 +25,7 @@ import {
   VCPU_OFF,
   VCPU_RUNNING,
   VCPU_STATUS,
+  VCPU_THREAD_ID,
   WAKE_SEQ,
 } from "../../../device/spec/control-block.ts";
 import type { ThrottleProgram } from "../../governor/observation.ts";
@@ -50,6 +53,15 @@ export class HostVcpu {
 
   get free(): number {
     return Atomics.load(this.#words, SEEN_FREE);
+  }
+
+  /** True while the card has delivered frames that the driver has not read. */
+  get hasUnread(): boolean {
+    return Atomics.load(this.#words, SEEN_DELIVERED) !== Atomics.load(this.#words, FRAMES_READ);
+  }
+
+  get threadId(): number {
+    return Atomics.load(this.#words, VCPU_THREAD_ID);
   }
 
   /** True once its application has nothing more to send of its own accord. */

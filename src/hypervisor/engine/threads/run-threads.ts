@@ -19,6 +19,8 @@ const FIRST_REFILL_NS = 30_000;
 /** The main thread sleeps no longer than this at a time, so that signals and worker messages are heard. */
 const SLEEP_MAX_NS = 5e6;
 const PROGRESS_EVERY_NS = 200e6;
+/** How much longer than to settle a run may take until every ring is drained. */
+const DRAIN_MAX_NS = 2e9;
 
 /** Runs one policy in real time: cards in the device thread, guests in workers, the scheduler here. */
 export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<RunResult> {
@@ -98,7 +100,9 @@ async function play(
     const bell = Atomics.load(control, HOST_DOORBELL);
     host.turn();
     const nowNs = clock();
-    if (nowNs >= endNs) return false;
+    // Settled: but a machine under load may not have come to read what the cards delivered.
+    if (nowNs >= endNs && (nowNs >= endNs + DRAIN_MAX_NS || !machine.vcpus.some(({ hasUnread }) => hasUnread)))
+      return false;
     machine.check(host.stuckVcpu(nowNs));
     if (
       endNs === Number.POSITIVE_INFINITY &&
@@ -111,8 +115,10 @@ async function play(
       hooks.progress(durationNs === null ? null : Math.min(1, (nowNs - startNs) / durationNs));
       progressNs = nowNs + PROGRESS_EVERY_NS;
     }
-    const more = merger !== null && merger.write(nowNs);
-    const sleepNs = more ? 0 : Math.min(host.scheduler.nextDeadlineNs(), endNs, nowNs + SLEEP_MAX_NS) - clock();
+    const more = merger?.write(nowNs) ?? false;
+    const sleepNs = more
+      ? 0
+      : Math.min(host.scheduler.nextDeadlineNs(), Math.max(endNs, nowNs + 1e6), nowNs + SLEEP_MAX_NS) - clock();
     // A doorbell that was rung since it was read makes this return at once.
     if (sleepNs > 0) Atomics.wait(control, HOST_DOORBELL, bell, sleepNs / 1e6);
     await setImmediate();

@@ -109,9 +109,11 @@ export class ThreadHost implements SchedulerActions {
     boosted: boolean,
     sliceEndNs: number,
     whenDrained: boolean,
+    decidedNs: number,
   ): void {
     const guest = this.#guests[index]!;
-    const nowNs = this.#clock();
+    // The first guests are active from the run's first moment on, as its header says.
+    const nowNs = this.#placing ? decidedNs : this.#clock();
     // Before the post: a wake that is already there is answered by this activation.
     this.#hearWake(index);
     guest.active = true;

@@ -7,6 +7,7 @@ import {
   DEVICE_DOORBELL,
   DEVICE_GO,
   DEVICE_STOP,
+  DEVICE_THREAD_ID,
   HOST_DOORBELL,
   START_HIGH,
   START_LOW,
@@ -15,9 +16,9 @@ import {
   VCPU_PREEMPTED,
 } from "../../../device/spec/control-block.ts";
 import type { VcpuReport, VcpuTask } from "../../../guest/task.ts";
+import { coalescingUnder } from "../../governor/guest-coalescing.ts";
 import { allocateSharedRam, type SharedRam } from "../../machine/shared-ram.ts";
 import type { GuestSpec, PolicySpec, Scenario } from "../../scenario/scenario.ts";
-import { coalescingUnder } from "../guest-governor.ts";
 import { applicationOptions, driverOptions, sendStagingBytes } from "../guest-settings.ts";
 import type { RunHooks } from "../run.ts";
 import { stagingBytesFor } from "../wire.ts";
@@ -25,6 +26,7 @@ import type { DeviceReport, DeviceTask } from "./device-task.ts";
 import { createEventRing } from "./event-ring-log.ts";
 import { HostVcpu, ringDoorbell } from "./host-vcpu.ts";
 import { chooseClockBase, type RunClock, startRunClock } from "./run-clock.ts";
+import { placeThreads, type ThreadPlacement } from "./thread-placement.ts";
 import { lowerTimerSlack } from "./timer-slack.ts";
 
 /** Frames that a vCPU reads between two looks at what the host asks. */
@@ -43,7 +45,7 @@ export interface ThreadMachine {
   readonly eventRings: readonly SharedArrayBuffer[];
   readonly notes: readonly string[];
   readonly ringDevice: () => void;
-  /** All drivers are initialised, and all vCPUs parked. */
+  /** All drivers are initialised, and all vCPUs parked; the threads have got their places. */
   whenParked(): Promise<void>;
   /** The device has taken over every guest's state. */
   whenStateTaken(): Promise<void>;
@@ -122,17 +124,23 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
   }
 
   const vcpus = blocks.map((block) => new HostVcpu(block));
+  let placement: ThreadPlacement | null = null;
+  const notes = slack.lowered
+    ? []
+    : ["timer slack could not be lowered: short intervals are kept less exactly, or cost more CPU"];
   const machine: ThreadMachine = {
     clock: startRunClock(clockBase),
     control,
     vcpus,
     eventRings: [deviceRing, ...vcpuRings].filter((ring) => ring !== null),
-    notes: slack.lowered
-      ? []
-      : ["timer slack could not be lowered: short intervals are kept less exactly, or cost more CPU"],
+    notes,
     ringDevice: () => ringDoorbell(control, DEVICE_DOORBELL),
-    whenParked: () =>
-      until(machine, () => vcpus.every(({ status }) => status === VCPU_PREEMPTED), "initialise their drivers"),
+    async whenParked() {
+      await until(machine, () => vcpus.every(({ status }) => status === VCPU_PREEMPTED), "initialise their drivers");
+      const threads = { device: control[DEVICE_THREAD_ID]!, vcpus: vcpus.map(({ threadId }) => threadId) };
+      placement = placeThreads(threads, scenario.pcpus);
+      notes.push(...placement.notes);
+    },
     whenStateTaken: () => until(machine, () => vcpus.every(({ stateTaken }) => stateTaken), "reach the device"),
     go(startNs) {
       control[START_LOW] = startNs % TWO_TO_32;
@@ -158,6 +166,7 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
       for (const vcpu of vcpus) vcpu.askToStop();
       Atomics.store(control, DEVICE_STOP, 1);
       machine.ringDevice();
+      placement?.undo();
       await Promise.all([pool.destroy(), device.terminate()]);
     },
   };

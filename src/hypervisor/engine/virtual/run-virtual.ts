@@ -4,13 +4,14 @@ import { type CardObserver, GuestMemory, type InterruptSink, MmioTransport, NetC
 import type { Application } from "../../../guest/applications/application.ts";
 import type { NetDriver } from "../../../guest/net-driver.ts";
 import type { RegisterPort } from "../../../guest/ports.ts";
+import { coalescingUnder } from "../../governor/guest-coalescing.ts";
 import { allocateSharedRam, copyWithinOf } from "../../machine/shared-ram.ts";
 import { SampleLog } from "../../report/percentiles.ts";
 import type { GuestResult, RunResult } from "../../report/result.ts";
 import type { GuestSpec, PolicySpec, Scenario } from "../../scenario/scenario.ts";
 import { CardRecorder } from "../card-recorder.ts";
 import { DriverRecorder } from "../driver-recorder.ts";
-import { coalescingUnder, GuestGovernor } from "../guest-governor.ts";
+import { GuestGovernor } from "../guest-governor.ts";
 import { cardCounts, guestResult, readerCounts } from "../guest-result.ts";
 import { applicationOptions, cardMtu, driverOptions, SETTLE_NS, sendStagingBytes } from "../guest-settings.ts";
 import type { RunHooks } from "../run.ts";

@@ -182,6 +182,15 @@ describe("a chain that is no receive buffer", () => {
     expect(machine.drops).toEqual([{ id: 1, why: FAULT }]);
   });
 
+  test("that is readable, though long enough, goes back unused", () => {
+    const machine = machineWith();
+    machine.rx.offerChain(0, [{ address: BUFFERS, length: 2048 }]);
+    machine.rx.publish();
+    expect(machine.receive(frameOf(60))).toEqual([{ head: 0, length: 0 }]);
+    expect(faultNames(machine)).toEqual(["rx-readable"]);
+    expect(machine.ram[BUFFERS]).toBe(CANARY);
+  });
+
   test("smaller than the header is a fault with merging too (§5.1.9.3.1)", () => {
     const machine = machineWith();
     machine.offerReceiveBuffers([11, 2048]);
@@ -315,20 +324,32 @@ describe("publishing", () => {
     expect(usedIdxSeen(machine, () => machine.receive(...frames))).toEqual([3, 4, 5, 6]);
   });
 
-  test("does not, if the driver has refilled meanwhile", () => {
+  test("does not, if the driver has refilled since the card last looked", () => {
     const machine = machineWith();
-    machine.card.throttle.vectors[0]!.freeMin = 6;
     machine.offerReceiveBuffers([2048, 2048, 2048, 2048]);
-    machine.poll();
-    const frames = [frameOf(60)];
-    // Four more buffers, of which the card's cached count does not know.
+    machine.receive(frameOf(60));
+    // Four more buffers, of which the card's cached count of 3 does not know.
     for (const i of [4, 5, 6, 7]) {
       machine.rx.setDescriptor(i, { address: BUFFERS + 0x1000 * i, length: 2048, flags: WRITE });
       machine.rx.offer(i);
     }
-    machine.port.onReceive = () => machine.rx.publish();
-    expect(usedIdxSeen(machine, () => machine.receive(...frames))).toEqual([1]);
-    expect(machine.card.freeReceiveBuffers).toBe(7);
+    machine.rx.publish();
+    machine.card.throttle.vectors[0]!.freeMin = 4;
+    expect(usedIdxSeen(machine, () => machine.receive(frameOf(60), frameOf(60)))).toEqual([3]);
+    expect(machine.card.freeReceiveBuffers).toBe(5);
+  });
+
+  test("heeds a guard that the host programs between two polls", () => {
+    const machine = machineWith();
+    machine.offerReceiveBuffers(new Array(8).fill(2048));
+    const seen = usedIdxSeen(machine, () => {
+      machine.receive(frameOf(60), frameOf(60));
+      machine.card.throttle.vectors[0]!.freeMin = 8;
+      machine.receive(frameOf(60), frameOf(60));
+      machine.card.throttle.vectors[0]!.freeMin = 0;
+      machine.receive(frameOf(60), frameOf(60));
+    });
+    expect(seen).toEqual([2, 3, 4, 6]);
   });
 
   test("happens at once for an urgent frame (R11)", () => {

@@ -199,6 +199,18 @@ describe("taking chains", () => {
     expect(driver.usedIdx).toBe(3);
   });
 
+  test("a stopped queue gives no chain, not even those it has seen, and goes on with them when it starts again", () => {
+    const queue = queueOf();
+    for (const head of [2, 0, 3]) driver.offer(head);
+    driver.publish();
+    expect(queue.take(chain)).toBe(CHAIN);
+    queue.stop();
+    expect(queue.take(chain)).toBe(EMPTY);
+    queue.start();
+    expect(queue.take(chain)).toBe(CHAIN);
+    expect(chain.head).toBe(0);
+  });
+
   test("a reset forgets everything, and another enabling begins at 0 (VQRST-2)", () => {
     const queue = queueOf();
     driver.publish(SIZE + 1);

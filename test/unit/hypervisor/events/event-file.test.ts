@@ -17,7 +17,7 @@ const SCENARIO = scenarioOf({
     { ring: 32, traffic: "a.pcap" },
   ],
 });
-const HEADER = runHeader(SCENARIO, FIXED, guestStarts(SCENARIO));
+const HEADER = runHeader(SCENARIO, FIXED, guestStarts(SCENARIO, FIXED));
 
 describe("the run header", () => {
   it("has the fields of docs/events.md in their order", () => {
@@ -27,8 +27,8 @@ describe("the run header", () => {
         '"maxInactiveDelayNs":10000000,' +
         '"costs":{"wakeLatencyNs":20000,"isrNs":1500,"frameCostNs":150,"refillBatch":16,"switchNs":2000},' +
         '"linkRate":10000000000,"guests":[' +
-        '{"name":"g0","ring":64,"cpu":0,"vectors":1,"free":64,"state":"active"},' +
-        '{"name":"g1","ring":32,"cpu":null,"vectors":1,"free":32,"state":"inactive"}]}',
+        '{"name":"g0","ring":64,"cpu":0,"vectors":1,"free":64,"state":"active","coalesce":null},' +
+        '{"name":"g1","ring":32,"cpu":null,"vectors":1,"free":32,"state":"inactive","coalesce":null}]}',
     );
   });
 

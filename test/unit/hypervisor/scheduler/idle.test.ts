@@ -26,11 +26,11 @@ describe("R16: idle is not preempted", () => {
     expect(host.scheduler.stats.wakeSlices[1]).toBe(0);
   });
 
-  it("R16: a woken sleeper takes an empty CPU rather than somebody's", () => {
-    const host = new VirtualHost({ pcpus: 2, vcpus: 2 }).run(100).idle(0).run(200);
+  it("R16: a woken sleeper takes an empty CPU rather than one whose natural slice ends later", () => {
+    const host = new VirtualHost({ pcpus: 2, vcpus: 2 }).run(100).idle(0).run(200).idle(1).run(250).wake(1).run(400);
     host.news();
     host.wake(0).run(5000);
-    expect(host.news()).toEqual(["250 cpu0 +0 wake boosted to Infinity"]);
+    expect(host.news()).toEqual(["450 cpu1 +0 wake boosted to Infinity"]);
   });
 
   it("R16: a woken sleeper has its wake slice, and goes to the queue's tail if it is not idle when that ends", () => {
@@ -109,13 +109,22 @@ describe("R16: idle is not preempted", () => {
     expect(host.news()).toEqual(["400 cpu0 =1 to Infinity", "410 cpu1 +2 resume to Infinity"]);
   });
 
+  it("and after that it is an owner like any other: its next slices are not put down to the wake", () => {
+    // 0 interrupts 1 on CPU 1; then CPU 0 falls empty.
+    const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(990).idle(0).run(1100).wake(0).run(1200);
+    host.news();
+    host.idle(2).run(1300).wake(2).run(9000);
+    const activations = host.log.filter((line) => line.includes("+0"));
+    expect(activations.filter((line) => line.includes("+0 slice to")).length).toBeGreaterThan(2);
+    expect(activations.filter((line) => line.includes("wake"))).toEqual([]);
+  });
+
   it("a sleeper that is on its way to a wake slice takes the CPU that falls empty instead, at the time it was promised", () => {
+    // It was to interrupt 2 on CPU 0, whose slice ends last.
     const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(100).idle(0).run(200).wake(0).run(220);
     host.news();
-    const other = host.activeOn(1);
-    host.idle(host.activeOn(0)).run(1000);
-    expect(host.news().filter((line) => line.includes("+"))).toEqual([`250 cpu0 +0 wake boosted to Infinity`]);
-    expect(host.activeOn(1)).toBe(other);
+    host.idle(1).run(1000);
+    expect(host.news()).toEqual(["220 cpu0 =2 to Infinity", "250 cpu1 +0 wake boosted to Infinity"]);
   });
 
   it("an unboosted sleeper that finds an empty CPU has it wakeLatencyNs later, not boosted", () => {

@@ -183,7 +183,6 @@ export class VirtualHost implements SchedulerActions {
   replan(vcpu: number, sliceEndNs: number, whenDrained: boolean, nowNs: number): void {
     const span = this.#cpus.find((one) => one?.vcpu === vcpu);
     if (!span) throw new Error(`${nowNs}: replan of vCPU ${vcpu}, which is not active`);
-    if (span.inWakeSlice && !whenDrained) span.absorbedNs = Math.min(span.absorbedNs, nowNs);
     this.log.push(`${nowNs} cpu${span.cpu} =${vcpu}${whenDrained ? " drain" : ""} to ${sliceEndNs}`);
   }
 
@@ -201,6 +200,9 @@ export class VirtualHost implements SchedulerActions {
   /** A natural slice is seen from its first owner's taking it to the next one's; a renewed slice is one. */
   #watchOwners(): void {
     const owners = this.#cpus.map((_, cpu) => this.scheduler.naturalOwner(cpu)).filter((owner) => owner >= 0);
+    for (const span of this.#cpus) {
+      if (span?.inWakeSlice && owners.includes(span.vcpu)) span.absorbedNs = Math.min(span.absorbedNs, this.nowNs);
+    }
     for (const [vcpu, fromNs] of this.#ownedSince) {
       if (owners.includes(vcpu)) continue;
       this.natural.push({ vcpu, fromNs, toNs: this.nowNs });

@@ -63,7 +63,10 @@ describe("wake slices", () => {
   });
 
   it("a natural slice that begins inside the wake slice absorbs it: nobody leaves, and it may run on undrained", () => {
-    const host = new VirtualHost({ vcpus: 3 }).run(850).wake(1).run(2000);
+    const host = new VirtualHost({ vcpus: 3 }).run(850).wake(1).run(950);
+    expect([0, 1].map((vcpu) => host.scheduler.isInWakeSlice(vcpu))).toEqual([false, true]);
+    host.run(2000);
+    expect(host.scheduler.isInWakeSlice(1)).toBe(false);
     expect(host.log.slice(2)).toEqual([
       "890 cpu0 -0 preempted",
       "900 cpu0 +1 wake boosted drain to 1100",
@@ -86,11 +89,7 @@ describe("wake slices", () => {
 
   it("a natural slice that begins while the CPU is switched to the woken vCPU makes the activation natural", () => {
     const host = new VirtualHost({ vcpus: 3 }).run(955).wake(1).run(1500);
-    expect(host.log.slice(1)).toEqual([
-      "955 cpu0 =0 to 995",
-      "995 cpu0 -0 preempted",
-      "1005 cpu0 +1 slice to 2000",
-    ]);
+    expect(host.log.slice(1)).toEqual(["955 cpu0 =0 to 995", "995 cpu0 -0 preempted", "1005 cpu0 +1 slice to 2000"]);
   });
 
   it("a wake that meets the switch to the vCPU's own natural slice interrupts nobody", () => {
@@ -149,7 +148,7 @@ describe("wake slices", () => {
 
   it("in a queue of wakes a woken owner takes its turn: it has its natural slice for as long as a wake slice", () => {
     const host = new VirtualHost({ vcpus: 4, spec: { sliceNs: 10_000 } }).run(100);
-    host.wake(1).run(200).wake(0).wake(2).wake(3).run(1500);
+    host.wake(1).run(200).wake(0).wake(2).run(400).wake(3).run(1500);
     expect(host.log.slice(4)).toEqual([
       "350 cpu0 -1 slice-end",
       "360 cpu0 +0 resume to 560",
@@ -167,14 +166,12 @@ describe("wake slices", () => {
   it("with no queue a wake is never late: even an owner that was just woken gives way", () => {
     const host = new VirtualHost({ vcpus: 2, spec: { sliceNs: 10_000 } }).run(100).wake(1).run(200).wake(0).run(370);
     host.wake(1).run(420);
-    expect(host.log.slice(5)).toEqual(
-      [
-        "360 cpu0 +0 resume to 10000",
-        "370 cpu0 =0 to 410",
-        "410 cpu0 -0 preempted",
-        "420 cpu0 +1 wake boosted drain to 620",
-      ].slice(0),
-    );
+    expect(host.log.slice(5)).toEqual([
+      "360 cpu0 +0 resume to 10000",
+      "370 cpu0 =0 to 410",
+      "410 cpu0 -0 preempted",
+      "420 cpu0 +1 wake boosted drain to 620",
+    ]);
   });
 
   it("a CPU to which a woken owner is coming is interrupted only if there is no other", () => {
@@ -182,6 +179,46 @@ describe("wake slices", () => {
     // 0 gets the empty CPU 1, whose slice ends last; 1 interrupts CPU 0 all the same.
     host.wake(0).wake(1).run(360);
     expect([host.activeOn(0), host.activeOn(1)]).toEqual([1, 0]);
+  });
+
+  it("in a queue of wakes a woken owner gives way as soon as its ring is drained", () => {
+    const host = new VirtualHost({ vcpus: 3, spec: { sliceNs: 10_000 } }).run(100);
+    host.wake(1).run(200).wake(0).wake(2).run(400);
+    host.news();
+    host.drained(0).run(1000);
+    expect(host.news()).toEqual([
+      "410 cpu0 +2 wake boosted drain to 610",
+      "610 cpu0 -2 slice-end",
+      "620 cpu0 +0 resume to 10000",
+    ]);
+  });
+
+  it("in a queue of wakes a vCPU whose wake slice was absorbed keeps the CPU for what would have been its length", () => {
+    const host = new VirtualHost({ vcpus: 3 }).run(850).wake(1).run(950).wake(2);
+    host.news();
+    host.run(1400);
+    expect(host.news()).toEqual([
+      "1100 cpu0 -1 preempted",
+      "1110 cpu0 +2 wake boosted drain to 1310",
+      "1310 cpu0 -2 slice-end",
+      "1320 cpu0 +1 resume to 2000",
+    ]);
+    expect(host.scheduler.stats.wakeSliceNs[1]).toBe(100);
+  });
+
+  it("a preemption that a natural slice on another CPU makes needless is called off at once", () => {
+    // CPU 1 restarts its slices at 300. 3 is to interrupt it, and is next on CPU 0 at 1000.
+    const host = new VirtualHost({ pcpus: 2, vcpus: 5 }).run(300).idle(1).run(970).wake(3);
+    host.news();
+    host.run(1299);
+    expect(host.news()).toEqual(["1000 cpu0 -0 slice-end", "1000 cpu1 =2 to 1300", "1010 cpu0 +3 slice to 2000"]);
+  });
+
+  it("of three sleepers that are woken at once onto two CPUs, two come in time", () => {
+    const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(100).idle(0).run(110).idle(1).run(150).idle(2).run(500);
+    host.news();
+    host.wake(0).wake(1).wake(2).run(900);
+    expect(host.spans.slice(3).map((span) => span.fromNs)).toEqual([550, 550, 760]);
   });
 
   it("an owner whose slice is interrupted can be woken: with one CPU it comes when the wake slice ends", () => {

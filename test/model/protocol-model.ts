@@ -1,0 +1,30 @@
+/**
+ * The protocol between host, device and one vCPU (DESIGN §9, docs/memory-model.md) as a model with explicit states: every
+ * Atomics access and every doorbell is a transition of its own, and the comment at each names the code that it stands for.
+ * Doorbells are modelled by what a sleeper can tell of them: whether they were rung since it read them.
+ */
+
+import { deviceStep } from "./protocol-device.ts";
+import { hostStep } from "./protocol-host.ts";
+import { initialState, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
+import { vcpuStep } from "./protocol-vcpu.ts";
+import type { Model } from "./state-space.ts";
+
+export function protocolModel(options: ProtocolOptions): Model<State> {
+  return {
+    initial: initialState(options),
+    step: (state, emit) => {
+      hostStep(state, emit, options);
+      deviceStep(state, emit, options);
+      vcpuStep(state, emit, options);
+    },
+    violation: (s) => {
+      if (s.violation !== 0) return VIOLATIONS[s.violation]!;
+      // Rule 4: an interrupt that was sent and not taken is the device's again.
+      if (s.echo === s.word && (s.word & 1) === 0 && s.pending !== 0) return "an interrupt waits for an inactive guest";
+      return null;
+    },
+    // Every frame was read or dropped, and every configuration change taken.
+    isGoal: (s) => s.wire === 0 && s.read === s.used && s.configsTaken + s.configsLeft >= options.configChanges - s.configsLeft,
+  };
+}
