@@ -71,6 +71,24 @@ describe("case 24: calls back into the card", () => {
     worksAfterReset(machine);
   });
 
+  test("a kick from inside the port is not forgotten", () => {
+    const machine = new CardMachine().bringUp();
+    offerFrames(machine, 1);
+    machine.port.onReceive = () => {
+      machine.port.onReceive = null;
+      offerFrames(machine, 1, 1);
+      machine.kick(TX);
+    };
+    machine.offerReceiveBuffers([2048]);
+    machine.port.arrivals.push({ bytes: frameOf(60) });
+    machine.kick(TX);
+    machine.poll();
+    expect(machine.card.nextDeadlineNs()).toBe(machine.nowNs);
+    machine.poll();
+    expect(machine.port.sent).toHaveLength(2);
+    expect(machine.card.nextDeadlineNs()).toBe(Number.POSITIVE_INFINITY);
+  });
+
   test("a port that throws leaves the card usable: what was used is published by the next poll", () => {
     const machine = new CardMachine().bringUp();
     offerFrames(machine, 3);
@@ -80,6 +98,7 @@ describe("case 24: calls back into the card", () => {
     };
     machine.kick(TX);
     expect(() => machine.poll()).toThrow("cable on fire");
+    expect(machine.card.nextDeadlineNs()).toBe(machine.nowNs);
     machine.poll();
     expect(machine.port.sent).toHaveLength(2);
     expect(machine.tx.takeUsed()).toHaveLength(3);

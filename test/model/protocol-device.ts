@@ -33,10 +33,9 @@ const WAKE = 14;
 const RING_HOST = 15;
 const SET_CONFIG_PENDING = 16;
 const RING_CONFIG = 17;
-const EXPIRE = 18;
-const SLEEP = 19;
-const BELL_LATE = 20;
-const ECHO_EARLY = 21;
+const SLEEP = 18;
+const BELL_LATE = 19;
+const ECHO_EARLY = 20;
 
 export const deviceStep: Step = (s, emit, options) => {
   const { broken } = options;
@@ -80,7 +79,7 @@ export const deviceStep: Step = (s, emit, options) => {
     case LOOK_UNREAD: // Throttle.#deactivated: cause.source.mayHaveUnread()
       emit("device: looks whether frames may be unread", (n) => {
         // SplitQueue.mayHaveUnread: nothing was ever used, or used_event !== usedIdx, or notifications are off.
-        const unread = s.used > 0 && (options.eventIdx ? s.event !== s.used : s.event === 1);
+        const unread = s.used > 0 && (options.eventIdx ? s.event - 1 !== s.used : s.event === 1);
         deactivated(n, unread ? 1 : 0, options);
       });
       return;
@@ -102,36 +101,44 @@ export const deviceStep: Step = (s, emit, options) => {
       if (s.wire > 0) {
         emit("device: takes a frame off the wire", (n) => {
           n.wire--;
-          n.device = s.availSeen > s.used ? PUBLISH : LOOK_AVAIL;
+          n.device = LOOK_AVAIL;
         });
       }
       if (s.configsLeft > 0) {
         emit("device: its configuration changes", (n) => {
           n.configsLeft--;
           n.config = 1;
-          n.after = EXPIRE;
+          n.after = endOfTurn(options);
           if (s.active === 1) n.device = SET_CONFIG_PENDING;
-          else n.device = s.wakeOutstanding === 0 ? WAKE : EXPIRE;
+          else n.device = s.wakeOutstanding === 0 ? WAKE : endOfTurn(options);
         });
       }
-      emit("device: finds no frame", (n) => {
-        n.device = EXPIRE;
+      // Throttle.expire
+      if (s.deadline === 1) {
+        emit("device: a deadline has come", (n) => {
+          n.after = endOfTurn(options);
+          n.deadline = 0;
+          n.device = s.active === 1 ? LOOK_STILL_WANTED : WAKE;
+          if (s.active === 1 ? s.cause === 0 : s.waiting === 0 || s.wakeOutstanding === 1) goOn(n, options);
+        });
+      }
+      emit("device: finds nothing to do", (n) => {
+        n.device = endOfTurn(options);
       });
       return;
     case LOOK_AVAIL: // SplitQueue.take → refresh: loadAcquireU16(avail.idx)
       emit("device: looks at avail.idx", (n) => {
-        n.availSeen = s.avail;
         n.device = PUBLISH;
         if (s.avail > s.used) return;
         // ReceivePath.#dropForWant: dropped, and Throttle.starved evaluates.
-        n.after = EXPIRE;
+        n.after = endOfTurn(options);
         evaluate(n, options);
       });
       return;
     case PUBLISH: // SplitQueue.publish: storeReleaseU16(used.idx)
       emit("device: stores used.idx", (n) => {
         n.used++;
-        n.after = EXPIRE;
+        n.after = endOfTurn(options);
         if (s.active === 0) n.waiting = 1; // Throttle.published, R9: whether or not it is suppressed
         if (s.cause === 0) n.device = LATCH;
         else evaluate(n, options); // Throttle.#latch: coalesced
@@ -182,7 +189,7 @@ export const deviceStep: Step = (s, emit, options) => {
         n.wakeOutstanding = 1;
         n.deadline = 0;
         n.wakes++;
-        n.wakesRaised++;
+        if (options.countWakes) n.wakesRaised++;
         // One for each frame and change, and one more for each time that the CPU was taken away with work undone.
         if (n.wakesRaised > options.frames + options.configChanges + options.parks) n.violation = WAKE_STORM;
         if (broken === "wake clears the cause") {
@@ -209,19 +216,6 @@ export const deviceStep: Step = (s, emit, options) => {
       emit("device: rings the vCPU", (n) => {
         n.bellVcpu = 1;
         evaluate(n, options);
-      });
-      return;
-    case EXPIRE: // Throttle.expire, then DeviceLoop.#sleep
-      if (s.deadline === 1) {
-        emit("device: a deadline has come", (n) => {
-          n.deadline = 0;
-          n.after = SLEEP;
-          n.device = s.active === 1 ? LOOK_STILL_WANTED : WAKE;
-          if (s.active === 1 ? s.cause === 0 : s.waiting === 0 || s.wakeOutstanding === 1) goOn(n, options);
-        });
-      }
-      emit("device: no deadline has come", (n) => {
-        n.device = broken === "device reads its doorbell after looking" ? BELL_LATE : SLEEP;
       });
       return;
     case BELL_LATE:
@@ -286,6 +280,10 @@ function evaluate(n: State, options: ProtocolOptions): void {
   else n.device = endsWake ? LOOK_STILL_WANTED : EVALUATE;
 }
 
+function endOfTurn({ broken }: ProtocolOptions): number {
+  return broken === "device reads its doorbell after looking" ? BELL_LATE : SLEEP;
+}
+
 function goOn(n: State, options: ProtocolOptions): void {
   n.device = n.after;
   n.after = 0;
@@ -296,5 +294,13 @@ function goOn(n: State, options: ProtocolOptions): void {
 
 /** SplitQueue.wantsInterrupt: the event is among the entries since `latch`, or notifications are on. */
 function wanted(s: State, latch: number, { eventIdx }: ProtocolOptions): boolean {
-  return eventIdx ? latch <= s.event && s.event < s.used : s.event === 0;
+  return eventIdx ? latch < s.event && s.event <= s.used : s.event === 0;
+}
+
+/** Makes equal what can make no difference any more. */
+export function normaliseDevice(n: State): void {
+  if (n.cause === 0) n.latch = 0;
+  // QueueCause.#notified is asked for only when PENDING is found set; a configuration change can set it alone.
+  const changes = n.configsLeft + n.config > 0 || n.device === SET_CONFIG_PENDING;
+  if (n.pending === 0 && n.device !== SET_PENDING && !changes) n.notified = 0;
 }

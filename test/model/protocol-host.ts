@@ -7,7 +7,6 @@ import {
   GUEST_ACTIVE,
   GUEST_IDLE,
   GUEST_PREEMPTED,
-  isActive,
   type State,
   type Step,
   USED_BIT,
@@ -16,6 +15,7 @@ import {
   VCPU_PREEMPTED,
   VCPU_RUNNING,
 } from "./protocol-state.ts";
+import type { Emit } from "./state-space.ts";
 
 const BELL = 0;
 const HEAR_VCPU = 1;
@@ -37,6 +37,7 @@ const BELL_LATE = 16;
 
 export const hostStep: Step = (s, emit, { broken }) => {
   const bellLate = broken === "host reads its doorbell after looking";
+  const injects = broken === "host injects the notification";
   switch (s.host) {
     case BELL: // play(): const bell = Atomics.load(control, HOST_DOORBELL)
       emit("host: reads its doorbell", (n) => {
@@ -79,14 +80,14 @@ export const hostStep: Step = (s, emit, { broken }) => {
         // "The device raised it before it knew of the activation, which has answered it."
         if (s.wakes > 0 && s.hostActive === 0) {
           n.host = HEAR_AGAIN;
-          n.hostAnswersWake = 1;
+          n.hostAnswersWake = injects ? 1 : 0;
         }
       });
       return;
     case HEAR_AGAIN: // ThreadHost.activate: this.#hearWake(index), before the post
       for (const ask of [ASK_RUN, ASK_PARK_WHEN_DRAINED]) {
         emit(`host: looks at WAKE_SEQ again, activates with ask ${ask}`, (n) => {
-          if (s.wakes > 0) n.hostAnswersWake = 1;
+          if (s.wakes > 0 && injects) n.hostAnswersWake = 1;
           n.wakes = 0;
           n.hostArg = ask;
           n.host = broken === "host unparks before it posts 1" ? STORE_ASK : POST_ACTIVE;
@@ -97,6 +98,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
       emit("host: posts 1", (n) => {
         n.hostActive = 1;
         n.word = nextWord(s, GUEST_ACTIVE);
+        // normaliseWords forgets it unless this is a wake slice.
         n.owedFrames = s.used;
         n.owedConfig = s.config;
         n.host = RING_ACTIVE;
@@ -107,7 +109,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
         n.bellDevice = 1;
         n.host = STORE_ASK;
         if (broken === "host unparks before it posts 1") n.host = DECIDE;
-        if (broken === "host injects the notification" && s.hostAnswersWake === 1) n.host = INJECT;
+        if (s.hostAnswersWake === 1) n.host = INJECT;
         n.hostAnswersWake = 0;
       });
       return;
@@ -137,7 +139,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
       });
       return;
     case DECIDE: // ThreadHost.turn: this.scheduler.expire(…)
-      decide(s, emit, broken === "host posts 0 before the vCPU has parked");
+      decide(s, emit);
       emit("host: decides nothing", (n) => {
         n.host = bellLate ? BELL_LATE : SLEEP;
       });
@@ -163,7 +165,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
   }
 };
 
-const decide: (s: State, emit: Parameters<Step>[1], broken: boolean) => void = (s, emit) => {
+function decide(s: State, emit: Emit<State>): void {
   if (s.hostActive === 0) {
     if (s.slicesLeft === 0) return;
     const begin = "host: a natural slice begins";
@@ -200,7 +202,7 @@ const decide: (s: State, emit: Parameters<Step>[1], broken: boolean) => void = (
       true,
     );
   }
-};
+}
 
 function mayDecide(s: State): boolean {
   if (s.hostActive === 0) return s.slicesLeft > 0;
@@ -219,9 +221,4 @@ function wake(n: State): void {
 
 function nextWord(s: State, state: number): number {
   return (((s.word >>> 2) + 1) << 2) | state;
-}
-
-/** True while the host holds the guest to be on its CPU, as its newest post says. */
-export function postedActive(s: State): boolean {
-  return isActive(s.word);
 }

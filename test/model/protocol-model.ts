@@ -4,9 +4,9 @@
  * Doorbells are modelled by what a sleeper can tell of them: whether they were rung since it read them.
  */
 
-import { deviceStep } from "./protocol-device.ts";
+import { deviceStep, normaliseDevice } from "./protocol-device.ts";
 import { hostStep } from "./protocol-host.ts";
-import { initialState, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
+import { initialState, normaliseWords, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
 import { vcpuStep } from "./protocol-vcpu.ts";
 import type { Model } from "./state-space.ts";
 
@@ -18,6 +18,10 @@ export function protocolModel(options: ProtocolOptions): Model<State> {
       deviceStep(state, emit, options);
       vcpuStep(state, emit, options);
     },
+    normalise: (n) => {
+      normaliseWords(n);
+      normaliseDevice(n);
+    },
     violation: (s) => {
       if (s.violation !== 0) return VIOLATIONS[s.violation]!;
       // Rule 4: an interrupt that was sent and not taken is the device's again.
@@ -25,6 +29,6 @@ export function protocolModel(options: ProtocolOptions): Model<State> {
       return null;
     },
     // Every frame was read or dropped, and every configuration change taken.
-    isGoal: (s) => s.wire === 0 && s.read === s.used && s.configsTaken + s.configsLeft >= options.configChanges - s.configsLeft,
+    isGoal: (s) => s.wire === 0 && s.read === s.used && s.configsTaken === options.configChanges,
   };
 }

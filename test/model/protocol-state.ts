@@ -22,6 +22,8 @@ export interface ProtocolOptions {
   /** Times that it may give the CPU without being woken. */
   readonly slices: number;
   readonly configChanges: number;
+  /** Wakes are counted: what waits may raise only one, unless the CPU is taken away. */
+  readonly countWakes: boolean;
   readonly broken: Broken;
 }
 
@@ -62,7 +64,7 @@ export interface State {
   // --- the ring, of two entries; indices are counts
   avail: number;
   used: number;
-  /** used_event, or without EVENT_IDX: 1 = VIRTQ_AVAIL_F_NO_INTERRUPT. */
+  /** used_event + 1, or without EVENT_IDX: 1 = VIRTQ_AVAIL_F_NO_INTERRUPT. */
   event: number;
   // --- the environment
   wire: number;
@@ -85,7 +87,6 @@ export interface State {
   /** The activation at hand ends a wake. */
   endsWake: number;
   active: number;
-  availSeen: number;
   /** QueueCause: pending, latched at, notified and not known to be taken; a frame waits. */
   cause: number;
   latch: number;
@@ -102,7 +103,6 @@ export interface State {
   vcpuSeen: number;
   polling: number;
   read: number;
-  recycled: number;
   configsTaken: number;
   // --- what only the checker knows
   wakesRaised: number;
@@ -150,7 +150,7 @@ export function initialState(options: ProtocolOptions): State {
     bellDevice: 0,
     avail: RING,
     used: 0,
-    event: 0,
+    event: options.eventIdx ? 1 : 0,
     wire: options.frames,
     configsLeft: options.configChanges,
     parksLeft: options.parks,
@@ -165,7 +165,6 @@ export function initialState(options: ProtocolOptions): State {
     between: 0,
     endsWake: 0,
     active: 1,
-    availSeen: RING,
     cause: 0,
     latch: 0,
     notified: 0,
@@ -179,7 +178,6 @@ export function initialState(options: ProtocolOptions): State {
     vcpuSeen: 0,
     polling: 0,
     read: 0,
-    recycled: 0,
     configsTaken: 0,
     wakesRaised: 0,
     owedFrames: 0,
@@ -190,4 +188,21 @@ export function initialState(options: ProtocolOptions): State {
 
 export function isActive(word: number): boolean {
   return (word & GUEST_ACTIVE) !== 0;
+}
+
+/** Sequences are only compared, so they may begin at 1 again whenever nobody knows of older ones. */
+export function normaliseWords(n: State): void {
+  let oldest = Math.min(n.word, n.echo, n.taken);
+  if (n.taking !== 0) oldest = Math.min(oldest, n.taking);
+  if (n.vcpuSeen !== 0) oldest = Math.min(oldest, n.vcpuSeen);
+  const shift = ((oldest >>> 2) - 1) << 2;
+  n.word -= shift;
+  n.echo -= shift;
+  n.taken -= shift;
+  if (n.taking !== 0) n.taking -= shift;
+  if (n.vcpuSeen !== 0) n.vcpuSeen -= shift;
+  // What an activation was for matters while its wake slice lasts.
+  if (Math.max(n.ask, n.vcpuAsk, n.hostArg) === ASK_PARK_WHEN_DRAINED) return;
+  n.owedFrames = 0;
+  n.owedConfig = 0;
 }

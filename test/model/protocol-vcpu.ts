@@ -84,13 +84,13 @@ export const vcpuStep: Step = (s, emit, options) => {
     case START_POLLING: // ReceiveQueue.startPolling: disableNotifications
       emit("vcpu: starts polling, notifications off", (n) => {
         n.polling = 1;
-        n.event = eventIdx ? s.read - 1 : 1;
+        n.event = eventIdx ? s.read : 1;
         n.vcpu = DISABLE;
       });
       return;
     case DISABLE: // ReceiveQueue.poll: disableNotifications
       emit("vcpu: polls, notifications off", (n) => {
-        n.event = eventIdx ? s.read - 1 : 1;
+        n.event = eventIdx ? s.read : 1;
         n.vcpu = LOOK_USED;
       });
       return;
@@ -98,19 +98,18 @@ export const vcpuStep: Step = (s, emit, options) => {
       emit("vcpu: looks at used.idx", (n) => {
         n.read = s.used;
         if (s.used > s.read) return;
-        n.vcpu = s.recycled < s.read ? REFILL : ENABLE;
+        n.vcpu = s.avail - RING < s.read ? REFILL : ENABLE;
       });
       return;
     case REFILL: // ReceiveQueue.#refill → SplitRingDriver.publish: Atomics.store(avail.idx)
       emit("vcpu: gives buffers back", (n) => {
-        n.recycled = s.read;
         n.avail = RING + s.read;
         n.vcpu = ENABLE;
       });
       return;
     case ENABLE: // ReceiveQueue.pollDone → enableNotifications: Atomics.store(used_event or avail.flags)
       emit("vcpu: notifications on", (n) => {
-        n.event = eventIdx ? s.read : 0;
+        n.event = eventIdx ? s.read + 1 : 0;
         n.vcpu = LOOK_AGAIN;
       });
       return;
@@ -126,7 +125,7 @@ export const vcpuStep: Step = (s, emit, options) => {
       return;
     case DISABLE_AGAIN: // ReceiveQueue.pollDone: disableNotifications
       emit("vcpu: notifications off again", (n) => {
-        n.event = eventIdx ? s.read - 1 : 1;
+        n.event = eventIdx ? s.read : 1;
         n.vcpu = after(n, POLLED, options);
       });
       return;

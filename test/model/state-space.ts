@@ -4,13 +4,15 @@
  * marked `whim`). The last one finds lost wake-ups even where some thread spins for ever. Traces are shortest ones.
  */
 
-/** Fields are small integers. */
+/** Fields are integers from 0 to 255. */
 export type Fields = { [name: string]: number };
 
 export interface Model<S extends Fields> {
   readonly initial: S;
   /** Reports every transition out of `state`: what happens, and the change on a copy. A `whim` need not ever happen. */
   readonly step: (state: S, emit: Emit<S>) => void;
+  /** Makes states equal that differ in nothing that matters. */
+  readonly normalise: (state: S) => void;
   /** What is wrong with a state; null if nothing is. */
   readonly violation: (state: S) => string | null;
   readonly isGoal: (state: S) => boolean;
@@ -21,57 +23,60 @@ export type Emit<S> = (label: string, change: (next: S) => void, whim?: boolean)
 export interface StateSpace {
   readonly states: number;
   readonly transitions: number;
-  /** Largest value of each field. */
-  readonly largest: Fields;
 }
 
 /** The shortest way to something that must not be. */
 export class ModelError extends Error {
+  readonly what: string;
   readonly trace: readonly string[];
 
   constructor(what: string, trace: readonly string[]) {
     super(`${what}, after ${trace.length} steps:\n${trace.map((label) => `  ${label}`).join("\n")}`);
     this.name = "ModelError";
+    this.what = what;
     this.trace = trace;
   }
 }
 
-const STATES_MAX = 3_000_000;
-
-export function exploreStates<S extends Fields>(model: Model<S>): StateSpace {
-  return new Exploration(model).run();
+export function exploreStates<S extends Fields>(model: Model<S>, statesMax = 1_500_000): StateSpace {
+  return new Exploration(model, statesMax).run();
 }
 
 class Exploration<S extends Fields> {
   readonly #model: Model<S>;
   readonly #names: readonly (keyof S & string)[];
-  readonly #ids = new Map<string, number>();
-  readonly #states: S[] = [];
+  readonly #width: number;
+  readonly #statesMax: number;
+  /** All states, in the order in which they were found: their number is their id. */
+  #bytes = new Uint8Array(1 << 20);
+  #count = 0;
+  /** Open addressing: id + 1, 0 = free. */
+  #table = new Int32Array(1 << 16);
+  readonly #scratch: Uint8Array;
   readonly #parents: number[] = [];
   readonly #labels: string[] = [];
-  // Edges that are no whims, as pairs of ids.
+  // Edges that are no whims, by their ends.
   readonly #from: number[] = [];
   readonly #to: number[] = [];
   #transitions = 0;
 
-  constructor(model: Model<S>) {
+  constructor(model: Model<S>, statesMax: number) {
     this.#model = model;
     this.#names = Object.keys(model.initial);
+    this.#width = this.#names.length;
+    this.#statesMax = statesMax;
+    this.#scratch = new Uint8Array(this.#width);
   }
 
   run(): StateSpace {
-    this.#enter(this.#model.initial, -1, "");
-    for (let id = 0; id < this.#states.length; id++) this.#leave(id);
+    this.#enter({ ...this.#model.initial }, -1, "");
+    for (let id = 0; id < this.#count; id++) this.#leave(id);
     this.#checkGoal();
-    const largest: Fields = {};
-    for (const name of this.#names) {
-      largest[name] = this.#states.reduce((max, state) => Math.max(max, state[name]!), Number.NEGATIVE_INFINITY);
-    }
-    return { states: this.#states.length, transitions: this.#transitions, largest };
+    return { states: this.#count, transitions: this.#transitions };
   }
 
   #leave(id: number): void {
-    const state = this.#states[id]!;
+    const state = this.#stateOf(id);
     let exits = 0;
     this.#model.step(state, (label, change, whim = false) => {
       const next = { ...state };
@@ -86,15 +91,27 @@ class Exploration<S extends Fields> {
     if (exits === 0 && !this.#model.isGoal(state)) this.#fail("all threads sleep", id);
   }
 
+  /** Returns the id of a state; checks it if it is new. */
   #enter(state: S, parent: number, label: string): number {
-    let key = "";
-    for (const name of this.#names) key += String.fromCharCode(state[name]! + 8);
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
-    const id = this.#states.length;
-    if (id === STATES_MAX) throw new Error(`more than ${STATES_MAX} states`);
-    this.#ids.set(key, id);
-    this.#states.push(state);
+    this.#model.normalise(state);
+    const scratch = this.#scratch;
+    let hash = 0;
+    for (let i = 0; i < this.#width; i++) {
+      const value = state[this.#names[i]!]!;
+      if (value < 0 || value > 255) throw new RangeError(`${this.#names[i]} is ${value}`);
+      scratch[i] = value;
+      hash = Math.imul(hash ^ value, 0x01000193) + 0x9e37;
+    }
+    const table = this.#table;
+    let slot = (hash ^ (hash >>> 15)) & (table.length - 1);
+    for (let entry = table[slot]!; entry !== 0; entry = table[slot]!) {
+      if (this.#isAt(entry - 1)) return entry - 1;
+      slot = (slot + 1) & (table.length - 1);
+    }
+    const id = this.#count++;
+    if (id === this.#statesMax) throw new Error(`more than ${this.#statesMax} states: choose smaller bounds`);
+    table[slot] = id + 1;
+    this.#store(id);
     this.#parents.push(parent);
     this.#labels.push(label);
     const violation = this.#model.violation(state);
@@ -102,19 +119,55 @@ class Exploration<S extends Fields> {
     return id;
   }
 
+  #isAt(id: number): boolean {
+    const at = id * this.#width;
+    for (let i = 0; i < this.#width; i++) if (this.#bytes[at + i] !== this.#scratch[i]) return false;
+    return true;
+  }
+
+  #store(id: number): void {
+    const at = id * this.#width;
+    if (at + this.#width > this.#bytes.length) {
+      const bytes = new Uint8Array(2 * this.#bytes.length);
+      bytes.set(this.#bytes);
+      this.#bytes = bytes;
+    }
+    this.#bytes.set(this.#scratch, at);
+    if (2 * this.#count > this.#table.length) this.#growTable();
+  }
+
+  #growTable(): void {
+    const table = new Int32Array(4 * this.#table.length);
+    for (let id = 0; id < this.#count; id++) {
+      let hash = 0;
+      const at = id * this.#width;
+      for (let i = 0; i < this.#width; i++) hash = Math.imul(hash ^ this.#bytes[at + i]!, 0x01000193) + 0x9e37;
+      let slot = (hash ^ (hash >>> 15)) & (table.length - 1);
+      while (table[slot] !== 0) slot = (slot + 1) & (table.length - 1);
+      table[slot] = id + 1;
+    }
+    this.#table = table;
+  }
+
+  #stateOf(id: number): S {
+    const state: Fields = { ...this.#model.initial };
+    const at = id * this.#width;
+    for (let i = 0; i < this.#width; i++) state[this.#names[i]!] = this.#bytes[at + i]!;
+    return state as S;
+  }
+
   /** Goes back from all goals; whatever that does not reach has lost its goal. */
   #checkGoal(): void {
-    const count = this.#states.length;
-    const starts = new Int32Array(count + 1);
+    const starts = new Int32Array(this.#count + 1);
     for (const to of this.#to) starts[to + 1]!++;
-    for (let id = 0; id < count; id++) starts[id + 1]! += starts[id]!;
+    for (let id = 0; id < this.#count; id++) starts[id + 1]! += starts[id]!;
     const sources = new Int32Array(this.#to.length);
     const filled = starts.slice();
     for (let edge = 0; edge < this.#to.length; edge++) sources[filled[this.#to[edge]!]!++] = this.#from[edge]!;
-    const reaches = new Uint8Array(count);
+    const reaches = new Uint8Array(this.#count);
     const open: number[] = [];
-    for (let id = 0; id < count; id++) {
-      if (!this.#model.isGoal(this.#states[id]!)) continue;
+    for (let id = 0; id < this.#count; id++) {
+      if (!this.#model.isGoal(this.#stateOf(id))) continue;
       reaches[id] = 1;
       open.push(id);
     }

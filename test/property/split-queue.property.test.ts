@@ -174,7 +174,7 @@ class Exchange {
     }
     // No chain is lost, and none is in two places.
     const inFlight = this.#waiting.length - this.#waitingFrom;
-    if (this.queue.freeBuffers() !== inFlight) throw new Error(`${this.queue.freeBuffers()} free, not ${inFlight}`);
+    if (this.queue.refresh() !== inFlight) throw new Error(`${this.queue.refresh()} free, not ${inFlight}`);
   }
 
   /** Uses and reaps the rest; then every descriptor is the driver's again. */

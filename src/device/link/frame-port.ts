@@ -3,7 +3,7 @@
  * end (a traffic source, a switch, a socket) implements this one interface, and wrappers (capture, faults) nest.
  */
 
-/** One frame with its offload header (virtio 1.4 §5.1.6), in fields that are reused for every frame. */
+/** One frame with its offload header (virtio 1.4 §5.1.9), in fields that are reused for every frame. */
 export class Frame {
   /** Bytes of the frame lie at `bytes[offset … offset + lengthBytes)`. Valid until the next call on the port. */
   bytes: Uint8Array;

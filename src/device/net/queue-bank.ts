@@ -215,28 +215,41 @@ export class QueueBank {
 
   /** Buffers that receive queue 0 has for the card; reads the ring. */
   get freeReceiveBuffers(): number {
-    return this.#queues[0]!.freeBuffers();
+    return this.#queues[0]!.refresh();
   }
 
   /** Serves the control queue, then the transmit queues, at most `budgetFrames` chains of each; returns their number. */
   serve(budgetFrames: number, nowNs: number): number {
     if (this.workDueNs === NEVER) return 0;
-    this.workDueNs = NEVER;
+    // Until it is known to be done: the port may throw.
+    this.workDueNs = nowNs;
     let chains = this.#serveQueue(CONTROL_QUEUE, this.#control, budgetFrames, nowNs);
     for (let pair = 0; pair < PAIRS; pair++) {
       chains += this.#serveQueue(2 * pair + 1, this.#transmitters[pair]!, budgetFrames, nowNs);
     }
+    this.workDueNs = this.#isWorkLeft() ? nowNs : NEVER;
     return chains;
   }
 
   #serveQueue(index: number, path: TransmitPath | ControlPath, budgetFrames: number, nowNs: number): number {
-    const queue = this.#queues[index]!;
-    // An armed queue is empty until its driver kicks.
-    if (!queue.started || (queue.armed && this.#kicked[index] === 0)) return 0;
+    if (!this.#mayHoldBuffers(index)) return 0;
     this.#kicked[index] = 0;
-    const chains = path.run(budgetFrames, nowNs);
-    if (queue.started && !queue.armed) this.workDueNs = nowNs;
-    return chains;
+    return path.run(budgetFrames, nowNs);
+  }
+
+  /** False for a queue that is armed: it is empty until its driver kicks. */
+  #mayHoldBuffers(index: number): boolean {
+    const queue = this.#queues[index]!;
+    return queue.started && (!queue.armed || this.#kicked[index] === 1);
+  }
+
+  /** True if a budget has run out, or a queue was kicked from inside the calls to the outside. */
+  #isWorkLeft(): boolean {
+    if (this.#mayHoldBuffers(CONTROL_QUEUE)) return true;
+    for (let pair = 0; pair < PAIRS; pair++) {
+      if (this.#mayHoldBuffers(2 * pair + 1)) return true;
+    }
+    return false;
   }
 }
 

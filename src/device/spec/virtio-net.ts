@@ -18,7 +18,7 @@ export const TRANSMITQ = 1;
 /** The control queue follows the last pair: its index is twice the number of pairs. */
 export const CONTROLQ_ONE_PAIR = 2;
 
-// struct virtio_net_hdr, §5.1.6. With VERSION_1 num_buffers is always there, so 12 bytes.
+// struct virtio_net_hdr, §5.1.9. With VERSION_1 num_buffers is always there, so 12 bytes.
 export const NET_HDR_BYTES = 12;
 export const NET_HDR_FLAGS = 0;
 export const NET_HDR_GSO_TYPE = 1;
@@ -47,7 +47,7 @@ export const ETHERNET_HEADER_BYTES = 14;
 /** IEEE 802.1Q: a tagged frame may be this much longer still. */
 export const VLAN_TAG_BYTES = 4;
 
-// Control queue: class, command, data…, ack. §5.1.6.5.
+// Control queue: class, command, data…, ack. §5.1.9.5.
 export const CTRL_HDR_BYTES = 2;
 export const CTRL_OK = 0;
 export const CTRL_ERR = 1;

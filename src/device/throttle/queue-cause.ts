@@ -61,7 +61,7 @@ export class QueueCause {
 
   /** G of R12: when the guest's own settings let the cause through. */
   readyNs(): number {
-    // virtio 1.4 §5.1.6.5.9: with either at 0 the condition is met after every packet.
+    // virtio 1.4 §5.1.9.5.10: with either at 0 the condition is met after every packet.
     if (this.maxUsecs === 0 || this.maxPackets === 0) return this.#firstNs;
     return Math.min(this.#reachedNs, this.#firstNs + this.maxUsecs * 1000);
   }

@@ -125,7 +125,7 @@ export class Throttle {
     this.#evaluate(vector, nowNs, true);
   }
 
-  /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.6.5.9); what is due under the new setting goes at once (R12). */
+  /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.9.5.10); what is due under the new setting goes at once (R12). */
   setCoalescing(queue: number, maxUsecs: number, maxPackets: number, nowNs: number): void {
     const cause = this.#causes[queue];
     if (cause === undefined) return;

@@ -192,10 +192,6 @@ export class SplitQueue implements InterruptSource {
     return ahead;
   }
 
-  freeBuffers(): number {
-    return this.refresh();
-  }
-
   hasFreeAbove(count: number): boolean {
     return this.cachedFree > count || this.refresh() > count;
   }

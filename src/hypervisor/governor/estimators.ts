@@ -23,7 +23,7 @@ export class ArrivalRateEstimator {
 
 /**
  * Learns how long a wake takes, as TCP learns its round trips (RFC 6298): a smoothed mean and mean deviation; the
- * estimate is the mean plus two deviations, so that few wakes take longer.
+ * estimate is the mean plus four deviations, so that few wakes take longer.
  */
 export class WakeLatencyEstimator {
   #meanNs: number;
@@ -35,7 +35,7 @@ export class WakeLatencyEstimator {
   }
 
   get estimateNs(): number {
-    return this.#meanNs + 2 * this.#deviationNs;
+    return this.#meanNs + 4 * this.#deviationNs;
   }
 
   observe(latencyNs: number): void {

@@ -63,7 +63,7 @@ export const COST_NS = integer(0, 1e9, " (ns)");
 export const REFILL_BATCH = integer(1, 32768);
 
 export const WEIGHT = aboveZero(1e6);
-/** The two fields of the coalescing command are le32 (virtio 1.4 §5.1.6.5.9). */
+/** The two fields of the coalescing command are le32 (virtio 1.4 §5.1.9.5.10). */
 export const COALESCE = integer(0, U32_MAX);
 export const FRAME_BYTES = integer(FRAME_BYTES_MIN, 65535 + 14, " (bytes)");
 export const FRAME_COUNT = integer(1, Number.MAX_SAFE_INTEGER);

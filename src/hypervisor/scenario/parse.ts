@@ -9,6 +9,7 @@ import {
   DEFAULT_SCHEDULER,
   DEFAULT_TRAFFIC,
   DEFAULT_URGENT,
+  LINK_RATE_OF_THREADS_BPS,
 } from "./defaults.ts";
 import { defined } from "./defined.ts";
 import { completePolicies, selectPolicies } from "./policies.ts";
@@ -72,12 +73,13 @@ export function parseScenario(json: unknown, overrides: ScenarioOverrides, conte
   const speed = overrides.speed ?? given.speed;
   const pcpus = overrides.pcpus ?? given.pcpus;
   const engine = overrides.engine ?? given.engine;
+  const linkRateBps = given.linkRateBps ?? (engine === "threads" ? LINK_RATE_OF_THREADS_BPS : undefined);
   const seed = overrides.seed ?? given.seed;
   const complete = completePolicies(given.policies, maxInactiveDelayNs);
   const scenario: Scenario = {
     ...DEFAULT_SCENARIO,
     name: given.name ?? nameFrom(context.source),
-    ...defined({ engine, seed, speed, pcpus, linkRateBps: given.linkRateBps, maxGapNs: given.maxGapNs }),
+    ...defined({ engine, seed, speed, pcpus, linkRateBps, maxGapNs: given.maxGapNs }),
     durationNs: overrides.durationNs ?? durationNs(given, source),
     mtu,
     maxInactiveDelayNs,

@@ -81,7 +81,7 @@ describe("enable", () => {
     driver.publish();
     const offered = memory.u8.slice();
     expect(queue.take(chain)).toBe(EMPTY);
-    expect(queue.freeBuffers()).toBe(0);
+    expect(queue.refresh()).toBe(0);
     expect(memory.u8).toEqual(offered);
     expect(offered).not.toEqual(before);
   });
@@ -115,6 +115,23 @@ describe("taking chains", () => {
     expect(loads).toBe(1);
     expect(queue.take(chain)).toBe(EMPTY);
     expect(loads).toBe(2);
+  });
+
+  test("hasFreeAbove reads the ring only if what it has seen does not suffice", () => {
+    const queue = queueOf();
+    for (const head of [0, 1, 2]) driver.offer(head);
+    driver.publish();
+    expect(queue.hasFreeAbove(2)).toBe(true);
+    expect(queue.hasFreeAbove(3)).toBe(false);
+    driver.offer(3);
+    driver.publish();
+    expect(queue.hasFreeAbove(3)).toBe(true);
+    memory.loadAcquireU16 = () => {
+      throw new Error("the ring was read");
+    };
+    expect(queue.hasFreeAbove(3)).toBe(true);
+    queue.stop();
+    expect(queue.hasFreeAbove(0)).toBe(false);
   });
 
   test("a rewind gives chains back, to be read again", () => {
@@ -151,7 +168,7 @@ describe("taking chains", () => {
     expect(FAULTS[queue.fault]!.name).toBe("avail-idx");
     driver.publish(1);
     expect(queue.take(chain)).toBe(BROKEN);
-    expect(queue.freeBuffers()).toBe(0);
+    expect(queue.refresh()).toBe(0);
   });
 
   test("avail.idx that goes back breaks the ring, whether or not its entries were taken (§2.7.6.1)", () => {
@@ -162,7 +179,7 @@ describe("taking chains", () => {
       driver.publish();
       for (let i = 0; i < taken; i++) queue.take(chain);
       driver.publish(taken === 0 ? 0xffff : 1);
-      queue.freeBuffers();
+      queue.refresh();
       expect(queue.broken, `${taken} taken`).toBe(true);
     }
   });
@@ -390,7 +407,7 @@ describe("kick suppression", () => {
     queue.armKick();
     driver.offer(0);
     driver.publish();
-    expect(queue.freeBuffers()).toBe(1);
+    expect(queue.refresh()).toBe(1);
     expect(queue.armed).toBe(true);
     expect(driver.usedFlags).toBe(0);
   });

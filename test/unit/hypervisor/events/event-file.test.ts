@@ -25,7 +25,7 @@ describe("the run header", () => {
       '{"ev":"run","policy":"fixed","engine":"virtual","seed":1,"capture":"a.pcap","speed":1,' +
         '"scheduler":"round-robin","pcpus":1,"sliceNs":3000000,"wakeSliceNs":500000,"boostShareMax":0.25,' +
         '"maxInactiveDelayNs":10000000,' +
-        '"costs":{"wakeLatencyNs":20000,"isrNs":1500,"frameCostNs":150,"refillBatch":16,"switchNs":2000},' +
+        '"costs":{"wakeLatencyNs":20000,"isrNs":1500,"frameCostNs":100,"refillBatch":16,"switchNs":2000},' +
         '"linkRate":10000000000,"guests":[' +
         '{"name":"g0","ring":64,"cpu":0,"vectors":1,"free":64,"state":"active","coalesce":null},' +
         '{"name":"g1","ring":32,"cpu":null,"vectors":1,"free":32,"state":"inactive","coalesce":null}]}',

@@ -44,7 +44,7 @@ describe("the empty scenario", () => {
       maxGapNs: 60_000_000_000,
       urgent: { filter: "off", creditsPerS: 1000 },
       scheduler: { kind: "round-robin", sliceNs: 3_000_000, wakeSliceNs: 500_000, boost: true, boostShareMax: 0.25 },
-      costs: { wakeLatencyNs: 20_000, isrNs: 1500, frameCostNs: 150, refillBatch: 16, switchNs: 2000 },
+      costs: { wakeLatencyNs: 20_000, isrNs: 1500, frameCostNs: 100, refillBatch: 16, switchNs: 2000 },
       policies: [
         { name: "fixed", intervalNs: 125_000 },
         { name: "cooperative", latencyIntervalNs: 125_000, overflowIntervalNs: 2_000_000 },
