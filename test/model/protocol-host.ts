@@ -7,6 +7,7 @@ import {
   GUEST_ACTIVE,
   GUEST_IDLE,
   GUEST_PREEMPTED,
+  type ProtocolOptions,
   type State,
   type Step,
   USED_BIT,
@@ -35,7 +36,8 @@ const RING_ASK = 14;
 const SLEEP = 15;
 const BELL_LATE = 16;
 
-export const hostStep: Step = (s, emit, { broken }) => {
+export const hostStep: Step = (s, emit, options) => {
+  const { broken } = options;
   const bellLate = broken === "host reads its doorbell after looking";
   const injects = broken === "host injects the notification";
   switch (s.host) {
@@ -76,7 +78,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
     case HEAR_WAKE: // ThreadHost.#hearWake → HostVcpu.takeWake: Atomics.load(words, WAKE_SEQ)
       emit("host: looks at WAKE_SEQ", (n) => {
         n.wakes = 0;
-        n.host = DECIDE;
+        n.host = decideOrSleep(n, options);
         // "The device raised it before it knew of the activation, which has answered it."
         if (s.wakes > 0 && s.hostActive === 0) {
           n.host = HEAR_AGAIN;
@@ -108,7 +110,7 @@ export const hostStep: Step = (s, emit, { broken }) => {
       emit("host: rings the device", (n) => {
         n.bellDevice = 1;
         n.host = STORE_ASK;
-        if (broken === "host unparks before it posts 1") n.host = DECIDE;
+        if (broken === "host unparks before it posts 1") n.host = decideOrSleep(n, options);
         if (s.hostAnswersWake === 1) n.host = INJECT;
         n.hostAnswersWake = 0;
       });
@@ -135,19 +137,19 @@ export const hostStep: Step = (s, emit, { broken }) => {
     case RING_VCPU: // HostVcpu.unpark: ringDoorbell(words, VCPU_DOORBELL)
       emit("host: rings the vCPU", (n) => {
         n.bellVcpu = 1;
-        n.host = broken === "host unparks before it posts 1" ? POST_ACTIVE : DECIDE;
+        n.host = broken === "host unparks before it posts 1" ? POST_ACTIVE : decideOrSleep(n, options);
       });
       return;
     case DECIDE: // ThreadHost.turn: this.scheduler.expire(…)
       decide(s, emit);
       emit("host: decides nothing", (n) => {
-        n.host = bellLate ? BELL_LATE : SLEEP;
+        n.host = endOfTurn(options);
       });
       return;
     case RING_ASK: // HostVcpu.#ask: ringDoorbell(words, VCPU_DOORBELL)
       emit("host: rings the vCPU", (n) => {
         n.bellVcpu = 1;
-        n.host = DECIDE;
+        n.host = decideOrSleep(n, options);
         if (broken === "host posts 0 before the vCPU has parked" && s.ask === ASK_PARK) leave(n, GUEST_PREEMPTED);
       });
       return;
@@ -202,6 +204,14 @@ function decide(s: State, emit: Emit<State>): void {
       true,
     );
   }
+}
+
+function decideOrSleep(n: State, options: ProtocolOptions): number {
+  return mayDecide(n) ? DECIDE : endOfTurn(options);
+}
+
+function endOfTurn({ broken }: ProtocolOptions): number {
+  return broken === "host reads its doorbell after looking" ? BELL_LATE : SLEEP;
 }
 
 function mayDecide(s: State): boolean {

@@ -81,11 +81,11 @@ export const vcpuStep: Step = (s, emit, options) => {
         else n.vcpu = s.polling === 1 ? DISABLE : after(n, IDLE, options);
       });
       return;
-    case START_POLLING: // ReceiveQueue.startPolling: disableNotifications
+    case START_POLLING: // ReceiveQueue.startPolling: disableNotifications; `poll` does it once more, which changes nothing
       emit("vcpu: starts polling, notifications off", (n) => {
         n.polling = 1;
         n.event = eventIdx ? s.read : 1;
-        n.vcpu = DISABLE;
+        n.vcpu = LOOK_USED;
       });
       return;
     case DISABLE: // ReceiveQueue.poll: disableNotifications

@@ -7,6 +7,25 @@
 /** Fields are integers from 0 to 255. */
 export type Fields = { [name: string]: number };
 
+/** A state that lies in bytes: each field reads and writes its own. */
+type Stored<S> = S & { readonly bytes: Uint8Array };
+
+function storedState<S extends Fields>(names: readonly string[]): Stored<S> {
+  const bytes = new Uint8Array(names.length);
+  const state = { bytes };
+  names.forEach((name, i) => {
+    Object.defineProperty(state, name, {
+      enumerable: true,
+      get: () => bytes[i],
+      set: (value: number) => {
+        if (value < 0 || value > 255) throw new RangeError(`${name} is set to ${value}`);
+        bytes[i] = value;
+      },
+    });
+  });
+  return state as unknown as Stored<S>;
+}
+
 export interface Model<S extends Fields> {
   readonly initial: S;
   /** Reports every transition out of `state`: what happens, and the change on a copy. A `whim` need not ever happen. */
@@ -44,7 +63,6 @@ export function exploreStates<S extends Fields>(model: Model<S>, statesMax = 1_5
 
 class Exploration<S extends Fields> {
   readonly #model: Model<S>;
-  readonly #names: readonly (keyof S & string)[];
   readonly #width: number;
   readonly #statesMax: number;
   /** All states, in the order in which they were found: their number is their id. */
@@ -52,7 +70,8 @@ class Exploration<S extends Fields> {
   #count = 0;
   /** Open addressing: id + 1, 0 = free. */
   #table = new Int32Array(1 << 16);
-  readonly #scratch: Uint8Array;
+  readonly #now: Stored<S>;
+  readonly #next: Stored<S>;
   readonly #parents: number[] = [];
   readonly #labels: string[] = [];
   // Edges that are no whims, by their ends.
@@ -62,48 +81,44 @@ class Exploration<S extends Fields> {
 
   constructor(model: Model<S>, statesMax: number) {
     this.#model = model;
-    this.#names = Object.keys(model.initial);
-    this.#width = this.#names.length;
+    const names = Object.keys(model.initial);
+    this.#width = names.length;
     this.#statesMax = statesMax;
-    this.#scratch = new Uint8Array(this.#width);
+    this.#now = storedState(names);
+    this.#next = storedState(names);
+    Object.assign(this.#next, model.initial);
   }
 
   run(): StateSpace {
-    this.#enter({ ...this.#model.initial }, -1, "");
+    this.#enterNext(-1, "");
     for (let id = 0; id < this.#count; id++) this.#leave(id);
     this.#checkGoal();
     return { states: this.#count, transitions: this.#transitions };
   }
 
   #leave(id: number): void {
-    const state = this.#stateOf(id);
+    const now = this.#load(id);
     let exits = 0;
-    this.#model.step(state, (label, change, whim = false) => {
-      const next = { ...state };
-      change(next);
-      const to = this.#enter(next, id, label);
+    this.#model.step(now, (label, change, whim = false) => {
+      this.#next.bytes.set(now.bytes);
+      change(this.#next);
+      const to = this.#enterNext(id, label);
       this.#transitions++;
       exits++;
       if (whim) return;
       this.#from.push(id);
       this.#to.push(to);
     });
-    if (exits === 0 && !this.#model.isGoal(state)) this.#fail("all threads sleep", id);
+    if (exits === 0 && !this.#model.isGoal(now)) this.#fail("all threads sleep", id);
   }
 
-  /** Returns the id of a state; checks it if it is new. */
-  #enter(state: S, parent: number, label: string): number {
-    this.#model.normalise(state);
-    const scratch = this.#scratch;
-    let hash = 0;
-    for (let i = 0; i < this.#width; i++) {
-      const value = state[this.#names[i]!]!;
-      if (value < 0 || value > 255) throw new RangeError(`${this.#names[i]} is ${value}`);
-      scratch[i] = value;
-      hash = Math.imul(hash ^ value, 0x01000193) + 0x9e37;
-    }
+  /** Returns the id of the next state; checks it if it is new. */
+  #enterNext(parent: number, label: string): number {
+    const next = this.#next;
+    this.#model.normalise(next);
+    const hash = hashOf(next.bytes, 0, this.#width);
     const table = this.#table;
-    let slot = (hash ^ (hash >>> 15)) & (table.length - 1);
+    let slot = hash & (table.length - 1);
     for (let entry = table[slot]!; entry !== 0; entry = table[slot]!) {
       if (this.#isAt(entry - 1)) return entry - 1;
       slot = (slot + 1) & (table.length - 1);
@@ -114,14 +129,15 @@ class Exploration<S extends Fields> {
     this.#store(id);
     this.#parents.push(parent);
     this.#labels.push(label);
-    const violation = this.#model.violation(state);
+    const violation = this.#model.violation(next);
     if (violation !== null) this.#fail(violation, id);
     return id;
   }
 
   #isAt(id: number): boolean {
     const at = id * this.#width;
-    for (let i = 0; i < this.#width; i++) if (this.#bytes[at + i] !== this.#scratch[i]) return false;
+    const { bytes } = this.#next;
+    for (let i = 0; i < this.#width; i++) if (this.#bytes[at + i] !== bytes[i]) return false;
     return true;
   }
 
@@ -132,28 +148,25 @@ class Exploration<S extends Fields> {
       bytes.set(this.#bytes);
       this.#bytes = bytes;
     }
-    this.#bytes.set(this.#scratch, at);
+    this.#bytes.set(this.#next.bytes, at);
     if (2 * this.#count > this.#table.length) this.#growTable();
   }
 
   #growTable(): void {
     const table = new Int32Array(4 * this.#table.length);
     for (let id = 0; id < this.#count; id++) {
-      let hash = 0;
-      const at = id * this.#width;
-      for (let i = 0; i < this.#width; i++) hash = Math.imul(hash ^ this.#bytes[at + i]!, 0x01000193) + 0x9e37;
-      let slot = (hash ^ (hash >>> 15)) & (table.length - 1);
+      let slot = hashOf(this.#bytes, id * this.#width, this.#width) & (table.length - 1);
       while (table[slot] !== 0) slot = (slot + 1) & (table.length - 1);
       table[slot] = id + 1;
     }
     this.#table = table;
   }
 
-  #stateOf(id: number): S {
-    const state: Fields = { ...this.#model.initial };
+  #load(id: number): Stored<S> {
+    const { bytes } = this.#now;
     const at = id * this.#width;
-    for (let i = 0; i < this.#width; i++) state[this.#names[i]!] = this.#bytes[at + i]!;
-    return state as S;
+    for (let i = 0; i < bytes.length; i++) bytes[i] = this.#bytes[at + i]!;
+    return this.#now;
   }
 
   /** Goes back from all goals; whatever that does not reach has lost its goal. */
@@ -167,7 +180,7 @@ class Exploration<S extends Fields> {
     const reaches = new Uint8Array(this.#count);
     const open: number[] = [];
     for (let id = 0; id < this.#count; id++) {
-      if (!this.#model.isGoal(this.#stateOf(id))) continue;
+      if (!this.#model.isGoal(this.#load(id))) continue;
       reaches[id] = 1;
       open.push(id);
     }
@@ -188,4 +201,10 @@ class Exploration<S extends Fields> {
     for (let at = id; at > 0; at = this.#parents[at]!) trace.unshift(this.#labels[at]!);
     throw new ModelError(what, trace);
   }
+}
+
+function hashOf(bytes: Uint8Array, from: number, length: number): number {
+  let hash = 0;
+  for (let i = from; i < from + length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193) + 0x9e37;
+  return hash ^ (hash >>> 15);
 }

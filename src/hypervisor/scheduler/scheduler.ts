@@ -125,7 +125,6 @@ export class Scheduler {
     }
     this.#catchUp(nowNs);
     cpu.occupant = -1;
-    cpu.target = -1;
     cpu.leaving = false;
     vcpu.cpu = -1;
     this.#wakeSlices.left(cpu, vcpu, nowNs);
@@ -152,11 +151,8 @@ export class Scheduler {
 
   /** Parks everyone. Answers may still come; nothing else happens any more. */
   stop(nowNs: number): void {
-    if (this.#phase !== "running") return;
-    this.#catchUp(nowNs);
     this.#phase = "stopped";
     for (const cpu of this.#placement.cpus) {
-      cpu.target = -1;
       if (cpu.occupant >= 0 && !cpu.leaving) this.#askToPark(cpu, "slice-end", nowNs);
     }
   }

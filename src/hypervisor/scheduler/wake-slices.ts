@@ -69,7 +69,6 @@ export class WakeSlices {
 
   /** It left the CPU. */
   left(cpu: Cpu, vcpu: Vcpu, nowNs: number): void {
-    vcpu.shieldedToNs = Number.NEGATIVE_INFINITY;
     this.#countBoost(vcpu, nowNs);
     if (vcpu.wakeCpu === cpu.index && cpu.wakeSlice === WAKE_SLICE_TAKEN) this.#release(cpu);
   }

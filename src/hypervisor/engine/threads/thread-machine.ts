@@ -138,7 +138,7 @@ export async function startMachine(scenario: Scenario, policy: PolicySpec, hooks
     async whenParked() {
       await until(machine, () => vcpus.every(({ status }) => status === VCPU_PREEMPTED), "initialise their drivers");
       const threads = { device: control[DEVICE_THREAD_ID]!, vcpus: vcpus.map(({ threadId }) => threadId) };
-      placement = placeThreads(threads, scenario.pcpus);
+      placement = placeThreads(threads);
       notes.push(...placement.notes);
     },
     whenStateTaken: () => until(machine, () => vcpus.every(({ stateTaken }) => stateTaken), "reach the device"),

@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
  *
  * An operating system's scheduler spreads threads over CPUs for throughput: a thread that has just been woken may wait for
  * milliseconds behind a busy one while another CPU idles. Here every wake-up counts. So the device thread gets a CPU of
- * its own, the vCPUs get the others, as many as the scenario has physical CPUs, and host and device go before guests.
+ * its own, the vCPUs get the others, and host and device go before guests.
  */
 export interface ThreadPlacement {
   /** What could not be had; for the result's notes. */
@@ -33,16 +33,14 @@ export function ownThreadId(): number {
   }
 }
 
-/** Places the threads; `pcpus` is the number of CPUs that the scenario gives its guests. */
-export function placeThreads({ device, vcpus }: PlacedThreads, pcpus: number): ThreadPlacement {
+export function placeThreads({ device, vcpus }: PlacedThreads): ThreadPlacement {
   const notes: string[] = [];
   const cpus = availableParallelism();
   const host = ownThreadId();
   if (cpus > 1 && [device, ...vcpus].every((thread) => thread > 0)) {
-    const guestCpus = Math.min(pcpus, cpus - 1);
     const pinned =
       tryRun("taskset", "-cp", String(cpus - 1), String(device)) &&
-      vcpus.every((thread) => tryRun("taskset", "-cp", `0-${guestCpus - 1}`, String(thread)));
+      vcpus.every((thread) => tryRun("taskset", "-cp", `0-${cpus - 2}`, String(thread)));
     if (!pinned) notes.push("threads could not be bound to CPUs: wake-ups may take milliseconds");
   }
   // Reset on fork (-R): what these threads start is ordinary again.

@@ -47,6 +47,25 @@ describe("the credit scheduler", () => {
     for (const share of shares([5, 5, 5, 5, 5], 3, 10 * MS, 10_000)) expect(share).toBeCloseTo(1 / 5, 2);
   });
 
+  it("a sleeper's credits go to the others by weight, and after its wake it earns its own again", () => {
+    const host = new VirtualHost({
+      spec: { kind: "credit", sliceNs: 10 * MS, boost: false },
+      costs: { wakeLatencyNs: 50_000, switchNs: 10_000 },
+      vcpus: [{ weight: 1 }, { weight: 2 }, { weight: 3 }],
+    });
+    host
+      .run(25 * MS)
+      .idle(2)
+      .run(10e9);
+    const { activeNs } = host.scheduler.stats;
+    expect(activeNs[1]! / activeNs[0]!).toBeCloseTo(2, 1);
+    const before = [...activeNs];
+    host.wake(2).run(20e9);
+    const gained = [...activeNs].map((ns, vcpu) => ns - before[vcpu]!);
+    expect(gained[1]! / gained[0]!).toBeCloseTo(2, 1);
+    expect(gained[2]! / gained[0]!).toBeCloseTo(3, 1);
+  });
+
   it("credits are handed out every 30 ms by weight among the runnable, and those who sleep earn nothing", () => {
     const queue = new CreditQueue([1, 2, 3], 1, 10 * MS);
     queue.begin(0);

@@ -65,6 +65,14 @@ describe("a vCPU that parks later than it was asked", () => {
     expect(host.log.slice(1)).toEqual(["300 cpu0 +0 resume to 1000"]);
   });
 
+  it("or a host that looks late: a slice that has ended is passed on before a wake that came after it is looked at", () => {
+    const host = new VirtualHost({ vcpus: 3, costs: null, spec: { boost: false } }).run(100).idle(0).run(200);
+    host.scheduler.wake(0, 1300);
+    host.run(3500);
+    // 1 was in the queue since 1100, 0 since 1300.
+    expect(host.spans.map((span) => span.vcpu)).toEqual([0, 1, 2, 1, 0]);
+  });
+
   it("may answer after stop", () => {
     const host = threads(2, [50]).run(300);
     host.scheduler.stop(300);

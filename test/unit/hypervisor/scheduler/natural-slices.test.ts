@@ -9,6 +9,24 @@ describe("natural slices", () => {
     expect([0, 1, 2].map((vcpu) => host.scheduler.isActive(vcpu))).toEqual([true, true, false]);
   });
 
+  it("the grid begins at the start, whenever that is", () => {
+    const host = new VirtualHost({ vcpus: 2, startNs: 123_456 }).run(125_000);
+    expect(host.log).toEqual([
+      "123456 cpu0 +0 slice to 124456",
+      "124456 cpu0 -0 slice-end",
+      "124466 cpu0 +1 slice to 125456",
+    ]);
+    host.scheduler.stop(125_000);
+    expect([...host.scheduler.stats.activeNs]).toEqual([1000, 534]);
+  });
+
+  it("a vCPU that is idle from inside its very first activation makes way for the next", () => {
+    const host = new VirtualHost({ pcpus: 2, vcpus: 4, idleAtStart: [0] }).run(500);
+    expect(host.log).toEqual(
+      ["0 cpu0 +0 slice to 1000", "0 cpu1 +1 slice to 1000", "10 cpu0 +2 slice to 2000"].map((line) => line),
+    );
+  });
+
   it("a slice ends on the grid, and the next vCPU is activated switchNs later", () => {
     const host = new VirtualHost({ vcpus: 3 }).run(3000);
     expect(host.log).toEqual([
@@ -107,6 +125,7 @@ describe("natural slices", () => {
     expect(host.news()).toEqual(["1500 cpu0 -2 slice-end", "1500 cpu1 -3 slice-end"]);
     host.scheduler.expire(5000);
     host.scheduler.wake(1, 5000);
+    expect(host.scheduler.stats.wakes[1]).toBe(0);
     host.scheduler.stop(5000);
     expect(host.news()).toEqual([]);
     expect(host.scheduler.nextDeadlineNs()).toBe(Number.POSITIVE_INFINITY);

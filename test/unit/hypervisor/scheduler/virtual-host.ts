@@ -18,6 +18,9 @@ export interface Setup {
   readonly vcpus?: number | readonly VcpuSpec[];
   /** ns from being asked to park to parking; null = it parks at once, inside the call. */
   readonly parkDelayNs?: (() => number) | null;
+  readonly startNs?: number;
+  /** These go idle from inside their first activation. */
+  readonly idleAtStart?: readonly number[];
 }
 
 /** From an activation to the vCPU's parking; whether it was a wake slice to its end, or became natural at `absorbedNs`. */
@@ -71,7 +74,12 @@ export class VirtualHost implements SchedulerActions {
       typeof vcpus === "number" ? Array.from({ length: vcpus }, () => ({ weight: 1 })) : vcpus,
       this,
     );
-    this.scheduler.start(0);
+    this.nowNs = setup.startNs ?? 0;
+    this.onActivated = (vcpu) => {
+      if (setup.idleAtStart?.includes(vcpu)) this.idle(vcpu);
+    };
+    this.scheduler.start(this.nowNs);
+    this.onActivated = () => {};
     this.#watchOwners();
   }
 
@@ -152,7 +160,7 @@ export class VirtualHost implements SchedulerActions {
     if (this.#cpus.some((span) => span?.vcpu === vcpu)) throw new Error(`${nowNs}: vCPU ${vcpu} activated twice`);
     if (sliceEndNs <= nowNs)
       throw new Error(`${nowNs}: vCPU ${vcpu} activated for a slice that ended at ${sliceEndNs}`);
-    if (!this.scheduler?.isActive(vcpu) && nowNs > 0) throw new Error(`${nowNs}: vCPU ${vcpu} is not active yet`);
+    if (!this.scheduler.isActive(vcpu)) throw new Error(`${nowNs}: vCPU ${vcpu} is not active yet`);
     const span: Span = {
       vcpu,
       cpu,

@@ -214,11 +214,16 @@ describe("wake slices", () => {
     expect(host.news()).toEqual(["1000 cpu0 -0 slice-end", "1000 cpu1 =2 to 1300", "1010 cpu0 +3 slice to 2000"]);
   });
 
-  it("of three sleepers that are woken at once onto two CPUs, two come in time", () => {
+  it("a sleeper that loses its way to an empty CPU to a later wake interrupts another at that instant", () => {
     const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(100).idle(0).run(110).idle(1).run(150).idle(2).run(500);
     host.news();
-    host.wake(0).wake(1).wake(2).run(900);
-    expect(host.spans.slice(3).map((span) => span.fromNs)).toEqual([550, 550, 760]);
+    host.wake(0).run(530).wake(1).run(540).wake(2).run(700);
+    expect(host.news()).toEqual([
+      "550 cpu0 +0 wake boosted to Infinity",
+      "580 cpu0 -0 preempted",
+      "590 cpu0 +1 wake boosted to Infinity",
+      "590 cpu1 +2 wake boosted drain to 790",
+    ]);
   });
 
   it("an owner whose slice is interrupted can be woken: with one CPU it comes when the wake slice ends", () => {
