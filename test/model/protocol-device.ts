@@ -38,11 +38,11 @@ const BELL_LATE = 19;
 const ECHO_EARLY = 20;
 
 export const deviceStep: Step = (s, emit, options) => {
-  const { broken } = options;
+  const { variant } = options;
   switch (s.device) {
     case BELL: // DeviceLoop.run: const bell = Atomics.load(system, DEVICE_DOORBELL)
       emit("device: reads its doorbell", (n) => {
-        if (broken !== "device reads its doorbell after looking") n.bellDevice = 0;
+        if (variant !== "device reads its doorbell after looking") n.bellDevice = 0;
         n.device = LOOK_STATE;
       });
       return;
@@ -51,9 +51,9 @@ export const deviceStep: Step = (s, emit, options) => {
         n.device = POLL;
         if (s.word === s.taken) return;
         n.taking = s.word;
-        const skips = broken === "device skips the state in between";
+        const skips = variant === "device skips the state in between";
         n.between = isActive(s.word) === isActive(s.taken) && !skips ? 1 : 0;
-        if (broken === "device stores STATE_ECHO before it acts") n.device = ECHO_EARLY;
+        if (variant === "device stores STATE_ECHO before it acts") n.device = ECHO_EARLY;
         else takeOver(n, options);
       });
       return;
@@ -65,7 +65,7 @@ export const deviceStep: Step = (s, emit, options) => {
       return;
     case EXCHANGE: // DeviceGuest.#applyState: Atomics.exchange(words, PENDING, 0), then Throttle.returned
       emit("device: takes PENDING back", (n) => {
-        if (broken !== "device leaves PENDING on taking over 0") {
+        if (variant !== "device leaves PENDING on taking over 0") {
           n.pending = 0;
           if (s.pending !== 0 && s.notified === 1) n.cause = 1; // QueueCause.restore
           if (s.pending !== 0) n.notified = 0;
@@ -192,7 +192,7 @@ export const deviceStep: Step = (s, emit, options) => {
         if (options.countWakes) n.wakesRaised++;
         // One for each frame and change, and one more for each time that the CPU was taken away with work undone.
         if (n.wakesRaised > options.frames + options.configChanges + options.parks) n.violation = WAKE_STORM;
-        if (broken === "wake clears the cause") {
+        if (variant === "wake clears the cause") {
           n.cause = 0;
           n.waiting = 0;
         }
@@ -224,12 +224,7 @@ export const deviceStep: Step = (s, emit, options) => {
         n.device = SLEEP;
       });
       return;
-    case SLEEP: // Atomics.wait(system, DEVICE_DOORBELL, bell, until the next deadline or arrival)
-      if (s.bellDevice === 1 || s.deadline === 1 || s.wire > 0 || s.configsLeft > 0) {
-        emit("device: wakes", (n) => {
-          n.device = BELL;
-        });
-      }
+    case SLEEP: // Atomics.wait(system, DEVICE_DOORBELL, bell, …): normaliseDevice ends it
       return;
   }
 };
@@ -254,7 +249,7 @@ function takeOver(n: State, options: ProtocolOptions): void {
 function activated(n: State, options: ProtocolOptions): void {
   n.after = STORE_ECHO;
   if (n.cause === 0) n.latch = 0;
-  if (n.endsWake === 1 && options.broken === "host injects the notification" && n.cause === 1) {
+  if (n.endsWake === 1 && options.variant === "host injects the notification" && n.cause === 1) {
     n.cause = 0;
     n.notified = 1;
   }
@@ -280,8 +275,8 @@ function evaluate(n: State, options: ProtocolOptions): void {
   else n.device = endsWake ? LOOK_STILL_WANTED : EVALUATE;
 }
 
-function endOfTurn({ broken }: ProtocolOptions): number {
-  return broken === "device reads its doorbell after looking" ? BELL_LATE : SLEEP;
+function endOfTurn({ variant }: ProtocolOptions): number {
+  return variant === "device reads its doorbell after looking" ? BELL_LATE : SLEEP;
 }
 
 function goOn(n: State, options: ProtocolOptions): void {
@@ -299,6 +294,8 @@ function wanted(s: State, latch: number, { eventIdx }: ProtocolOptions): boolean
 
 /** Makes equal what can make no difference any more. */
 export function normaliseDevice(n: State): void {
+  // A sleeper whose doorbell was rung, or whose time has come, does nothing but wake up.
+  if (n.device === SLEEP && n.bellDevice + n.deadline + n.wire + n.configsLeft > 0) n.device = BELL;
   if (n.cause === 0) n.latch = 0;
   // QueueCause.#notified is asked for only when PENDING is found set; a configuration change can set it alone.
   const changes = n.configsLeft + n.config > 0 || n.device === SET_CONFIG_PENDING;

@@ -37,9 +37,9 @@ const SLEEP = 15;
 const BELL_LATE = 16;
 
 export const hostStep: Step = (s, emit, options) => {
-  const { broken } = options;
-  const bellLate = broken === "host reads its doorbell after looking";
-  const injects = broken === "host injects the notification";
+  const { variant } = options;
+  const bellLate = variant === "host reads its doorbell after looking";
+  const injects = variant === "host injects the notification";
   switch (s.host) {
     case BELL: // play(): const bell = Atomics.load(control, HOST_DOORBELL)
       emit("host: reads its doorbell", (n) => {
@@ -88,11 +88,12 @@ export const hostStep: Step = (s, emit, options) => {
       return;
     case HEAR_AGAIN: // ThreadHost.activate: this.#hearWake(index), before the post
       for (const ask of [ASK_RUN, ASK_PARK_WHEN_DRAINED]) {
+        if (options.asks !== "both" && (ask === ASK_RUN) !== (options.asks === "natural")) continue;
         emit(`host: looks at WAKE_SEQ again, activates with ask ${ask}`, (n) => {
           if (s.wakes > 0 && injects) n.hostAnswersWake = 1;
           n.wakes = 0;
           n.hostArg = ask;
-          n.host = broken === "host unparks before it posts 1" ? STORE_ASK : POST_ACTIVE;
+          n.host = variant === "host unparks before it posts 1" ? STORE_ASK : POST_ACTIVE;
         });
       }
       return;
@@ -110,7 +111,7 @@ export const hostStep: Step = (s, emit, options) => {
       emit("host: rings the device", (n) => {
         n.bellDevice = 1;
         n.host = STORE_ASK;
-        if (broken === "host unparks before it posts 1") n.host = decideOrSleep(n, options);
+        if (variant === "host unparks before it posts 1") n.host = decideOrSleep(n, options);
         if (s.hostAnswersWake === 1) n.host = INJECT;
         n.hostAnswersWake = 0;
       });
@@ -137,11 +138,11 @@ export const hostStep: Step = (s, emit, options) => {
     case RING_VCPU: // HostVcpu.unpark: ringDoorbell(words, VCPU_DOORBELL)
       emit("host: rings the vCPU", (n) => {
         n.bellVcpu = 1;
-        n.host = broken === "host unparks before it posts 1" ? POST_ACTIVE : decideOrSleep(n, options);
+        n.host = variant === "host unparks before it posts 1" ? POST_ACTIVE : decideOrSleep(n, options);
       });
       return;
     case DECIDE: // ThreadHost.turn: this.scheduler.expire(…)
-      decide(s, emit);
+      decide(s, emit, options);
       emit("host: decides nothing", (n) => {
         n.host = endOfTurn(options);
       });
@@ -150,7 +151,7 @@ export const hostStep: Step = (s, emit, options) => {
       emit("host: rings the vCPU", (n) => {
         n.bellVcpu = 1;
         n.host = decideOrSleep(n, options);
-        if (broken === "host posts 0 before the vCPU has parked" && s.ask === ASK_PARK) leave(n, GUEST_PREEMPTED);
+        if (variant === "host posts 0 before the vCPU has parked" && s.ask === ASK_PARK) leave(n, GUEST_PREEMPTED);
       });
       return;
     case BELL_LATE:
@@ -160,14 +161,19 @@ export const hostStep: Step = (s, emit, options) => {
       });
       return;
     case SLEEP: // play(): Atomics.wait(control, HOST_DOORBELL, bell, …)
-      if (s.bellHost === 1) emit("host: is woken", wake);
-      // Its time-out is the scheduler's next deadline; that it also ends every few ms for signals is no part of this.
-      else if (mayDecide(s)) emit("host: wakes by its clock", wake, true);
+      // normaliseHost ends it when the doorbell is rung. Its time-out is the scheduler's next deadline; that it also ends
+      // every few ms for signals is no part of this.
+      if (mayDecide(s, options)) {
+        const wake = (n: State): void => {
+          n.host = BELL;
+        };
+        emit("host: wakes by its clock", wake, true);
+      }
       return;
   }
 };
 
-function decide(s: State, emit: Emit<State>): void {
+function decide(s: State, emit: Emit<State>, options: ProtocolOptions): void {
   if (s.hostActive === 0) {
     if (s.slicesLeft === 0) return;
     const begin = "host: a natural slice begins";
@@ -194,7 +200,7 @@ function decide(s: State, emit: Emit<State>): void {
     );
   }
   // ThreadHost.replan: the wake slice became a natural one.
-  if (s.ask === ASK_PARK_WHEN_DRAINED) {
+  if (options.replans && s.ask === ASK_PARK_WHEN_DRAINED) {
     emit(
       "host: replans to a natural slice",
       (n) => {
@@ -207,16 +213,16 @@ function decide(s: State, emit: Emit<State>): void {
 }
 
 function decideOrSleep(n: State, options: ProtocolOptions): number {
-  return mayDecide(n) ? DECIDE : endOfTurn(options);
+  return mayDecide(n, options) ? DECIDE : endOfTurn(options);
 }
 
-function endOfTurn({ broken }: ProtocolOptions): number {
-  return broken === "host reads its doorbell after looking" ? BELL_LATE : SLEEP;
+function endOfTurn({ variant }: ProtocolOptions): number {
+  return variant === "host reads its doorbell after looking" ? BELL_LATE : SLEEP;
 }
 
-function mayDecide(s: State): boolean {
+function mayDecide(s: State, { replans }: ProtocolOptions): boolean {
   if (s.hostActive === 0) return s.slicesLeft > 0;
-  return (s.parksLeft > 0 && s.ask !== ASK_PARK) || s.ask === ASK_PARK_WHEN_DRAINED;
+  return (s.parksLeft > 0 && s.ask !== ASK_PARK) || (replans && s.ask === ASK_PARK_WHEN_DRAINED);
 }
 
 function leave(n: State, state: number): void {
@@ -225,10 +231,11 @@ function leave(n: State, state: number): void {
   n.host = POST_INACTIVE;
 }
 
-function wake(n: State): void {
-  n.host = BELL;
-}
-
 function nextWord(s: State, state: number): number {
   return (((s.word >>> 2) + 1) << 2) | state;
+}
+
+/** A sleeper whose doorbell was rung does nothing but wake up. */
+export function normaliseHost(n: State): void {
+  if (n.host === SLEEP && n.bellHost === 1) n.host = BELL;
 }

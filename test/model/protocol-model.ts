@@ -5,9 +5,9 @@
  */
 
 import { deviceStep, normaliseDevice } from "./protocol-device.ts";
-import { hostStep } from "./protocol-host.ts";
+import { hostStep, normaliseHost } from "./protocol-host.ts";
 import { initialState, normaliseWords, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
-import { vcpuStep } from "./protocol-vcpu.ts";
+import { normaliseVcpu, vcpuStep } from "./protocol-vcpu.ts";
 import type { Model } from "./state-space.ts";
 
 export function protocolModel(options: ProtocolOptions): Model<State> {
@@ -21,6 +21,8 @@ export function protocolModel(options: ProtocolOptions): Model<State> {
     normalise: (n) => {
       normaliseWords(n);
       normaliseDevice(n);
+      normaliseHost(n);
+      normaliseVcpu(n);
     },
     violation: (s) => {
       if (s.violation !== 0) return VIOLATIONS[s.violation]!;

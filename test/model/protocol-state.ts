@@ -19,16 +19,20 @@ export interface ProtocolOptions {
   readonly frames: number;
   /** Times that the host may take the CPU away. */
   readonly parks: number;
+  /** A woken guest gets a natural slice, a wake slice that ends when its ring is drained, or either. */
+  readonly asks: "natural" | "wake" | "both";
+  /** A wake slice may become a natural one. */
+  readonly replans: boolean;
   /** Times that it may give the CPU without being woken. */
   readonly slices: number;
   readonly configChanges: number;
   /** Wakes are counted: what waits may raise only one, unless the CPU is taken away. */
   readonly countWakes: boolean;
-  readonly broken: Broken;
+  readonly variant: Variant;
 }
 
-/** One mistake each; `none` is what the code does. */
-export type Broken =
+/** `none` is what the code does; the others are mistakes, one each, but for the last, which is a remedy. */
+export type Variant =
   | "none"
   | "host injects the notification"
   | "wake clears the cause"
@@ -43,7 +47,8 @@ export type Broken =
   | "vCPU takes itself back without compareExchange"
   | "host posts 0 before the vCPU has parked"
   | "host unparks before it posts 1"
-  | "device skips the state in between";
+  | "device skips the state in between"
+  | "vCPU idles only once the device has taken its state over";
 
 export interface State {
   [name: string]: number;

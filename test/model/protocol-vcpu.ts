@@ -44,6 +44,8 @@ const TAKE_BACK = 22;
 const WAIT = 23;
 const BELL_LATE = 24;
 const STORE_RUNNING = 25;
+const SPIN_ECHO = 26;
+const SPIN_STATE = 27;
 
 // STEP_* of vcpu.ts, as far as the loop distinguishes them.
 const IDLE = 0;
@@ -51,8 +53,8 @@ const POLLED = 1;
 const DRAINED = 2;
 
 export const vcpuStep: Step = (s, emit, options) => {
-  const { broken, eventIdx } = options;
-  const bellLate = broken === "vCPU reads its doorbell after looking";
+  const { variant, eventIdx } = options;
+  const bellLate = variant === "vCPU reads its doorbell after looking";
   switch (s.vcpu) {
     case LOOK_ASK: // VcpuLoop.run: const ask = Atomics.load(words, ASK)
       emit("vcpu: looks at ASK", (n) => {
@@ -140,7 +142,7 @@ export const vcpuStep: Step = (s, emit, options) => {
     case DUE_STATE: // … !== Atomics.load(words, STATE)
       emit("vcpu: looks at STATE", (n) => {
         n.vcpuSeen = 0;
-        if (broken === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_USED;
+        if (variant === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_USED;
         else n.vcpu = DUE_PENDING;
         if (s.vcpuSeen !== s.word) n.vcpu = goOn(n, IDLE, options);
       });
@@ -148,9 +150,9 @@ export const vcpuStep: Step = (s, emit, options) => {
     case DUE_PENDING: // Atomics.load(words, PENDING) === 0
       emit("vcpu: looks whether PENDING is 0", (n) => {
         n.vcpu = DUE_USED;
-        if (broken === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_ECHO;
+        if (variant === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_ECHO;
         if (s.pending !== 0) n.vcpu = goOn(n, IDLE, options);
-        else if (broken === "vCPU parks without looking at STATE_ECHO and the ring") leave(n, options);
+        else if (variant === "vCPU parks without looking at STATE_ECHO and the ring") leave(n, options);
       });
       return;
     case DUE_USED: // driver.hasUnread(): SplitRingDriver.hasUsed
@@ -161,6 +163,18 @@ export const vcpuStep: Step = (s, emit, options) => {
       return;
 
     // --- leaving the CPU
+    case SPIN_ECHO:
+      emit("vcpu: looks at STATE_ECHO, idle", (n) => {
+        n.vcpuSeen = s.echo;
+        n.vcpu = SPIN_STATE;
+      });
+      return;
+    case SPIN_STATE:
+      emit("vcpu: looks at STATE, idle", (n) => {
+        n.vcpuSeen = 0;
+        n.vcpu = s.vcpuSeen === s.word ? SPIN_PENDING : LOOK_ASK;
+      });
+      return;
     case SPIN_PENDING: // VcpuLoop.#idle: Atomics.load(words, PENDING) !== 0
       emit("vcpu: looks at PENDING, idle", (n) => {
         n.vcpu = s.pending !== 0 ? LOOK_ASK : SPIN_ASK;
@@ -215,7 +229,7 @@ export const vcpuStep: Step = (s, emit, options) => {
         n.vcpu = bellLate ? BELL_LATE : WAIT;
         if (s.status !== VCPU_IDLE) return;
         n.vcpu = STORE_RUNNING;
-        if (broken === "vCPU takes itself back without compareExchange") return;
+        if (variant === "vCPU takes itself back without compareExchange") return;
         n.status = VCPU_RUNNING;
         n.vcpu = LOOK_ASK;
       });
@@ -232,11 +246,7 @@ export const vcpuStep: Step = (s, emit, options) => {
         n.vcpu = WAIT;
       });
       return;
-    case WAIT: // Atomics.wait(words, VCPU_DOORBELL, bell)
-      if (s.bellVcpu === 0) return;
-      emit("vcpu: is woken", (n) => {
-        n.vcpu = BELL;
-      });
+    case WAIT: // Atomics.wait(words, VCPU_DOORBELL, bell): normaliseVcpu ends it
       return;
   }
 };
@@ -249,7 +259,7 @@ function after(n: State, result: number, options: ProtocolOptions): number {
     return n.vcpu;
   }
   if (n.polling === 1) return goOn(n, result, options);
-  switch (options.broken) {
+  switch (options.variant) {
     case "vCPU parks without looking at STATE_ECHO":
     case "vCPU parks without looking at STATE_ECHO and the ring":
     case "vCPU looks at PENDING before STATE_ECHO":
@@ -260,9 +270,10 @@ function after(n: State, result: number, options: ProtocolOptions): number {
 }
 
 /** VcpuLoop.run: poll on, run the background load, or idle. */
-function goOn(n: State, result: number, { load }: ProtocolOptions): number {
+function goOn(n: State, result: number, { load, variant }: ProtocolOptions): number {
   n.vcpuAsk = 0;
-  return result === IDLE && load === "idle" ? SPIN_PENDING : LOOK_ASK;
+  if (result !== IDLE || load === "busy") return LOOK_ASK;
+  return variant === "vCPU idles only once the device has taken its state over" ? SPIN_ECHO : SPIN_PENDING;
 }
 
 /** VcpuLoop.#leaveWakeSlice. A wake slice is for what waited when it was given, so that must be done. */
@@ -274,4 +285,9 @@ function leave(n: State, { load }: ProtocolOptions): void {
 
 function runs(n: State): void {
   if (!isActive(n.word)) n.violation = RUNS_OFF;
+}
+
+/** A sleeper whose doorbell was rung does nothing but wake up. */
+export function normaliseVcpu(n: State): void {
+  if (n.vcpu === WAIT && n.bellVcpu === 1) n.vcpu = BELL;
 }

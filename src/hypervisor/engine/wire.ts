@@ -63,6 +63,6 @@ export function makeWire(scenario: Scenario, guest: GuestSpec, guestIndex: numbe
   }
   const { speed, seed, linkRateBps, durationNs, maxGapNs } = scenario;
   const source = makeSource(traffic, { speed, seed, linkRateBps, durationNs, maxGapNs, guestIndex });
-  const port = new TrafficPort({ source, frames, sink, startNs: NOT_BEGUN });
+  const port = new TrafficPort({ source, frames, sink, startNs: NOT_BEGUN, linkRateBps });
   return { sink, port };
 }

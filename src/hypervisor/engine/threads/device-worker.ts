@@ -28,6 +28,8 @@ import { ownThreadId } from "./thread-placement.ts";
 const BUDGET_FRAMES = 64;
 /** A thread that has just worked looks about for so long before it sleeps: waking costs others several µs. */
 const SPIN_NS = 50_000;
+/** Nor does it sleep if the next deadline is nearer than this: while frames flow it is awake for a change of state. */
+const SLEEP_MIN_NS = 200_000;
 /** A sleep is never longer: bounds what a lost ring, which there must not be, would cost. */
 const SLEEP_MAX_MS = 100;
 /** The heap is looked at from so many frames on: by then everything that is made once has been made. */
@@ -128,8 +130,7 @@ class DeviceLoop {
     let nextNs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < this.#guests.length; i++) nextNs = Math.min(nextNs, this.#guests[i]!.card.nextDeadlineNs());
     const sleepNs = nextNs - nowNs - this.#task.timerMarginNs;
-    // While frames flow the next one is never far, and a thread that is awake takes a change of state over at once.
-    if (sleepNs <= SPIN_NS) return workedAtNs;
+    if (sleepNs <= SLEEP_MIN_NS) return workedAtNs;
     this.#log?.advance(Number.POSITIVE_INFINITY);
     Atomics.wait(this.#system, DEVICE_DOORBELL, bell, Math.min(sleepNs / 1e6, SLEEP_MAX_MS));
     this.#log?.advance(nowNs);

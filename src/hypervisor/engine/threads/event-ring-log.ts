@@ -116,13 +116,14 @@ export class EventRingReader {
     Atomics.store(this.#words, EVENT_TAIL, this.#tail);
   }
 
-  /** No event earlier than this will come that `peek` does not show now. To be read before `peek`. */
+  /**
+   * No event earlier than this will come that `peek` does not show now; -Infinity if that cannot be told at the moment.
+   * To be read before `peek`. It does not insist: a writer that was interrupted in mid-change may be waiting for our CPU.
+   */
   watermarkNs(): number {
-    for (;;) {
-      const before = Atomics.load(this.#words, EVENT_WATERMARK_LOCK);
-      const watermarkNs = this.#floats[EVENT_WATERMARK_F64]!;
-      const after = Atomics.load(this.#words, EVENT_WATERMARK_LOCK);
-      if (before === after && (before & 1) === 0) return watermarkNs;
-    }
+    const before = Atomics.load(this.#words, EVENT_WATERMARK_LOCK);
+    const watermarkNs = this.#floats[EVENT_WATERMARK_F64]!;
+    const after = Atomics.load(this.#words, EVENT_WATERMARK_LOCK);
+    return before === after && (before & 1) === 0 ? watermarkNs : Number.NEGATIVE_INFINITY;
   }
 }

@@ -19,6 +19,10 @@ const FIRST_REFILL_NS = 30_000;
 /** The main thread sleeps no longer than this at a time, so that signals and worker messages are heard. */
 const SLEEP_MAX_NS = 5e6;
 const PROGRESS_EVERY_NS = 200e6;
+/** Between two portions of events: the guests' CPU is theirs first. */
+const EVENTS_REST_NS = 200e3;
+/** A run that only waits for its rings to be drained looks so often. */
+const DRAIN_LOOK_NS = 1e6;
 /** How much longer than to settle a run may take until every ring is drained. */
 const DRAIN_MAX_NS = 2e9;
 
@@ -98,7 +102,7 @@ async function play(
   while (!hooks.signal.aborted) {
     // First the doorbell, then everything that it may have been rung for.
     const bell = Atomics.load(control, HOST_DOORBELL);
-    host.turn();
+    const nextNs = host.turn();
     const nowNs = clock();
     // Settled: but a machine under load may not have come to read what the cards delivered.
     if (nowNs >= endNs && (nowNs >= endNs + DRAIN_MAX_NS || !machine.vcpus.some(({ hasUnread }) => hasUnread)))
@@ -116,9 +120,12 @@ async function play(
       progressNs = nowNs + PROGRESS_EVERY_NS;
     }
     const more = merger?.write(nowNs) ?? false;
-    const sleepNs = more
-      ? 0
-      : Math.min(host.scheduler.nextDeadlineNs(), Math.max(endNs, nowNs + 1e6), nowNs + SLEEP_MAX_NS) - clock();
+    const wakeNs = Math.min(
+      nextNs,
+      Math.max(endNs, nowNs + DRAIN_LOOK_NS),
+      nowNs + (more ? EVENTS_REST_NS : SLEEP_MAX_NS),
+    );
+    const sleepNs = wakeNs - clock();
     // A doorbell that was rung since it was read makes this return at once.
     if (sleepNs > 0) Atomics.wait(control, HOST_DOORBELL, bell, sleepNs / 1e6);
     await setImmediate();

@@ -82,13 +82,19 @@ export class ThreadHost implements SchedulerActions {
     this.#placing = false;
   }
 
-  /** Hears and decides, once. */
-  turn(): void {
+  /**
+   * Hears and decides, once; returns when the next turn is due. What was due now and still is waits for an answer of a
+   * vCPU, which rings: to look again before it does would take the CPU from the very thread that is to answer.
+   */
+  turn(): number {
     for (let index = 0; index < this.#guests.length; index++) {
       this.#hearVcpu(index);
       this.#hearWake(index);
     }
-    this.scheduler.expire(this.#clock());
+    const nowNs = this.#clock();
+    this.scheduler.expire(nowNs);
+    const nextNs = this.scheduler.nextDeadlineNs();
+    return nextNs > nowNs ? nextNs : Number.POSITIVE_INFINITY;
   }
 
   /** Index of a vCPU that does not leave its CPU though asked long ago; -1 if all do. */

@@ -65,6 +65,16 @@ describe("a vCPU that parks later than it was asked", () => {
     expect(host.log.slice(1)).toEqual(["300 cpu0 +0 resume to 1000"]);
   });
 
+  it("and nobody is activated before the call that asked it to park has returned", () => {
+    const host = threads(2, []);
+    const activeMeanwhile: boolean[] = [];
+    const prompt = new VirtualHost({ vcpus: 2, costs: null });
+    prompt.onParked = () => activeMeanwhile.push(prompt.scheduler.isActive(0), prompt.scheduler.isActive(1));
+    prompt.run(1000);
+    expect(activeMeanwhile).toEqual([false, false]);
+    expect(prompt.log).toEqual(host.run(1000).log);
+  });
+
   it("or a host that looks late: a slice that has ended is passed on before a wake that came after it is looked at", () => {
     const host = new VirtualHost({ vcpus: 3, costs: null, spec: { boost: false } }).run(100).idle(0).run(200);
     host.scheduler.wake(0, 1300);

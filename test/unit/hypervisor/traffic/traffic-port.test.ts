@@ -5,7 +5,7 @@ import { areaBytes, StampedFrames } from "../../../../src/hypervisor/traffic/sta
 import { TrafficPort } from "../../../../src/hypervisor/traffic/traffic-port.ts";
 import { ListSource, type Packet } from "./capture-files.ts";
 
-function make(packets: readonly Packet[], more: { startNs?: number; flow?: number } = {}) {
+function make(packets: readonly Packet[], more: { startNs?: number; flow?: number; linkRateBps?: number } = {}) {
   const bytes = new Uint8Array(areaBytes(1514));
   const destinationMac = [2, 0, 0, 0, 0, 1];
   const area = { bytes, startOffset: 0, lengthBytes: bytes.length };
@@ -112,5 +112,41 @@ describe("TrafficPort", () => {
     expect(port.receive(frame, 1)).toBe(false);
     expect(port.nextArrivalNs()).toBe(Number.POSITIVE_INFINITY);
     expect(source.closed).toBe(1);
+  });
+
+  it("lets overdue frames follow one another as they were meant to, or as densely as the link can carry them", () => {
+    // 1226 bytes and 24 of overhead are 10 µs at 1 Gbit/s.
+    const packets = [0, 1_000, 2_000, 500_000, 500_000].map((timeNs): Packet => [timeNs, 1226]);
+    const { port, frame } = make(packets, { linkRateBps: 1e9 });
+    const taken: [number, number][] = [];
+    for (
+      let nowNs = 100_000;
+      port.nextArrivalNs() < Number.POSITIVE_INFINITY;
+      nowNs = Math.max(nowNs, port.nextArrivalNs())
+    ) {
+      while (port.receive(frame, nowNs)) taken.push([nowNs, port.lastScheduledNs]);
+    }
+    expect(taken).toEqual([
+      [100_000, 0],
+      // Meant to come 1 µs apart, which is denser than the wire time.
+      [101_000, 1_000],
+      [102_000, 2_000],
+      // Nobody is late any more: the burst comes as captured.
+      [500_000, 500_000],
+      [500_000, 500_000],
+    ]);
+    const slow = make(
+      [0, 50_000, 100_000].map((timeNs): Packet => [timeNs, 1226]),
+      { linkRateBps: 1e9 },
+    );
+    const times: number[] = [];
+    for (
+      let nowNs = 1e6;
+      slow.port.nextArrivalNs() < Number.POSITIVE_INFINITY;
+      nowNs = Math.max(nowNs, slow.port.nextArrivalNs())
+    ) {
+      if (slow.port.receive(slow.frame, nowNs)) times.push(nowNs);
+    }
+    expect(times).toEqual([1_000_000, 1_010_000, 1_020_000]);
   });
 });
