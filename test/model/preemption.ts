@@ -30,6 +30,8 @@ export interface Experiment {
 export interface Bounds {
   readonly preemptions: number;
   readonly plainStores?: PlainStores;
+  /** A side that has made so many accesses in a row is switched away from for free: it spins. Never, if left out. */
+  readonly patience?: number;
   /** More than this is an error: the experiment is too large to be explored to its end. */
   readonly interleavingsMax?: number;
 }
@@ -87,6 +89,8 @@ class Explorer {
   readonly #options: number[] = [];
   #depth = 0;
   #preemptionsLeft = 0;
+  /** Accesses since the last switch. */
+  #inARow = 0;
   #next: Side | null = null;
   #script: Segment[] | null = null;
   #segments: { side: Side; count: number }[] = [];
@@ -232,12 +236,16 @@ class Explorer {
       if (this.#script.length > 0) this.#preempt(side, this.#named(this.#script[0]!.side));
       return;
     }
+    this.#inARow = fresh ? 1 : this.#inARow + 1;
     // To switch back before it has done anything would be no switch.
     if (fresh) return;
     if (this.#isKnown(side)) throw PRUNED;
-    if (this.#preemptionsLeft === 0) return;
     const others = this.#sides.filter((other) => other !== side && other.ready);
     if (others.length === 0) return;
+    if (this.#inARow > (this.#bounds.patience ?? Number.POSITIVE_INFINITY)) {
+      this.#preempt(side, others[others.length === 1 ? 0 : this.#choose(others.length)]!);
+    }
+    if (this.#preemptionsLeft === 0) return;
     const choice = this.#choose(others.length + 1);
     if (choice === 0) return;
     this.#preemptionsLeft--;

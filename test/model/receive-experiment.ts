@@ -143,12 +143,13 @@ class Guest {
     const words = this.#words;
     const { receive } = this;
     for (;;) {
+      const known = receive.ring.refreshUsed();
       if (Atomics.load(words, PENDING) !== 0 && Atomics.exchange(words, PENDING, 0) !== 0) {
         if (receive.polling) this.needless++;
         receive.startPolling();
       }
       if (receive.polling) {
-        receive.poll(this.#budget, this);
+        receive.poll(Math.min(known, this.#budget), this);
         if (receive.foundEmpty) receive.pollDone();
       } else {
         Atomics.wait(words, PENDING, 0);

@@ -43,6 +43,8 @@ export interface RingOptions {
   /** Where all indices begin; 0 if left out. */
   readonly startIndex?: number;
   readonly latencyNs?: number;
+  /** Where the guest's memory begins in the buffer. */
+  readonly ramOffset?: number;
   readonly Queue?: typeof SplitQueue;
   readonly Driver?: typeof SplitRingDriver;
   /** Returns what a side is to use in place of a view, see races.ts. */
@@ -91,10 +93,16 @@ export class DeviceEnd {
   notifications = 0;
 
   /** `kind` is CAUSE_KIND_RX or CAUSE_KIND_TX. */
-  constructor(buffer: SharedArrayBuffer, kind: number, wantsKicks: boolean, options: RingOptions) {
-    const { size, eventIdx, Queue = SplitQueue, startIndex = 0, watched } = options;
+  constructor(
+    buffer: SharedArrayBuffer,
+    kind: number,
+    wantsKicks: boolean,
+    options: RingOptions,
+    sink: InterruptSink = this.#pendingSink(),
+  ) {
+    const { size, eventIdx, Queue = SplitQueue, startIndex = 0, ramOffset = 0, watched } = options;
     this.words = new Int32Array(buffer);
-    this.memory = new GuestMemory(buffer);
+    this.memory = new GuestMemory(buffer, [{ guestAddress: 0, sizeBytes: MEMORY_BYTES, byteOffset: ramOffset }]);
     if (watched !== undefined) {
       this.memory.u8 = watched(this.memory.u8, "card");
       this.memory.u16 = watched(this.memory.u16, "card");
@@ -105,16 +113,6 @@ export class DeviceEnd {
     if (fault !== 0) throw new Error(`the queue was refused: fault ${fault}`);
     this.queue.start();
     if (startIndex > 0) this.#advanceTo(startIndex);
-    const sink: InterruptSink = {
-      notify: (vector) => {
-        this.notifications++;
-        Atomics.or(this.words, PENDING, 1 << vector);
-        Atomics.notify(this.words, PENDING);
-      },
-      wake: () => {
-        throw new Error("a guest that is active was woken");
-      },
-    };
     this.throttle = new Throttle(1, 1, sink, null);
     this.throttle.vectors[0]!.latencyNs = options.latencyNs ?? 0;
     this.throttle.attachQueue(0, kind, this.queue, 0);
@@ -128,6 +126,19 @@ export class DeviceEnd {
       throttle: this.throttle,
       observer: null,
       faults: STRICT,
+    };
+  }
+
+  #pendingSink(): InterruptSink {
+    return {
+      notify: (vector) => {
+        this.notifications++;
+        Atomics.or(this.words, PENDING, 1 << vector);
+        Atomics.notify(this.words, PENDING);
+      },
+      wake: () => {
+        throw new Error("a guest that is active was woken");
+      },
     };
   }
 
@@ -167,8 +178,8 @@ const STRICT: FaultSink = {
   },
 };
 
-export function ramOf(buffer: SharedArrayBuffer, { watched }: RingOptions): RamViews {
-  const ram = new RamViews({ buffer, byteOffset: 0, sizeBytes: buffer.byteLength });
+export function ramOf(buffer: SharedArrayBuffer, { watched, ramOffset = 0 }: RingOptions): RamViews {
+  const ram = new RamViews({ buffer, byteOffset: ramOffset, sizeBytes: MEMORY_BYTES });
   if (watched === undefined) return ram;
   return { ...ram, u8: watched(ram.u8, "guest"), u16: watched(ram.u16, "guest"), u32: watched(ram.u32, "guest") };
 }

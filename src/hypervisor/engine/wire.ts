@@ -36,6 +36,11 @@ export function macOf(guestIndex: number): readonly number[] {
   return [0x02, 0x53, 0x50, 0x57, guestIndex >>> 8, guestIndex & 0xff];
 }
 
+/** What is to be known of a guest's traffic, each with its name. */
+export function namedNotes(guestName: string, wire: Wire): readonly string[] {
+  return wire.port.notes.map((note) => `${guestName}: ${note}`);
+}
+
 /** Throws UserError for traffic that cannot be played or never ends. */
 export function makeWire(scenario: Scenario, guest: GuestSpec, guestIndex: number, staging: Staging): Wire {
   const sink = new FrameSink();

@@ -29,7 +29,4 @@ export interface DeviceReport {
   readonly notes: readonly string[];
   readonly cpuNs: number | null;
   readonly eventsLost: number;
-  /** Frames moved and bytes that the thread's heap grew by meanwhile. */
-  readonly frames: number;
-  readonly heapGrowthBytes: number;
 }

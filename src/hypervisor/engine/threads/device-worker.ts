@@ -16,6 +16,7 @@ import {
 } from "../../../device/spec/control-block.ts";
 import { SampleLog } from "../../report/percentiles.ts";
 import { cardCounts } from "../guest-result.ts";
+import { namedNotes } from "../wire.ts";
 import { DeviceGuest } from "./device-guest.ts";
 import type { DeviceReport, DeviceTask } from "./device-task.ts";
 import { EventRingLog } from "./event-ring-log.ts";
@@ -32,8 +33,6 @@ const SPIN_NS = 50_000;
 const SLEEP_MIN_NS = 200_000;
 /** A sleep is never longer: bounds what a lost ring, which there must not be, would cost. */
 const SLEEP_MAX_MS = 100;
-/** The heap is looked at from so many frames on: by then everything that is made once has been made. */
-const WARM_FRAMES = 50_000;
 const TWO_TO_32 = 2 ** 32;
 
 class DeviceLoop {
@@ -49,9 +48,6 @@ class DeviceLoop {
     trafficLatenessNs: new SampleLog(),
   };
   #begun = false;
-  #frames = 0;
-  #warmHeapBytes = 0;
-  #warmFrames = 0;
 
   constructor(task: DeviceTask) {
     this.#task = task;
@@ -95,9 +91,7 @@ class DeviceLoop {
     const guests = this.#guests;
     for (let i = 0; i < guests.length; i++) if (guests[i]!.serve(this.#clock())) worked = true;
     for (let i = 0; i < guests.length; i++) {
-      const moved = guests[i]!.poll(this.#clock(), BUDGET_FRAMES);
-      this.#frames += moved;
-      if (moved > 0) worked = true;
+      if (guests[i]!.poll(this.#clock(), BUDGET_FRAMES) > 0) worked = true;
     }
     if (worked && this.#begun) this.#afterWork();
     return worked;
@@ -119,10 +113,6 @@ class DeviceLoop {
       Atomics.store(this.#system, TRAFFIC_ENDED, ended);
       ringDoorbell(this.#system, HOST_DOORBELL);
     }
-    if (this.#warmHeapBytes === 0 && this.#frames >= WARM_FRAMES) {
-      this.#warmFrames = this.#frames;
-      this.#warmHeapBytes = process.memoryUsage().heapUsed;
-    }
   }
 
   /** Sleeps until shortly before the next deadline or until rung, whichever is first; returns since when it spins again. */
@@ -139,15 +129,12 @@ class DeviceLoop {
 
   #report(): DeviceReport {
     const { stateChangeNs, latenessNs, trafficLatenessNs } = this.#samples;
-    const measured = this.#frames > this.#warmFrames && this.#warmFrames > 0;
     return {
-      heapGrowthBytes: measured ? process.memoryUsage().heapUsed - this.#warmHeapBytes : 0,
-      frames: measured ? this.#frames - this.#warmFrames : 0,
       cards: this.#guests.map(({ card, wire, notifyNs }) => cardCounts(card, wire, notifyNs)),
       stateChangeNs: samplesOf(stateChangeNs),
       latenessNs: samplesOf(latenessNs),
       trafficLatenessNs: samplesOf(trafficLatenessNs),
-      notes: this.#guests.flatMap(({ wire }) => wire.port.notes),
+      notes: this.#guests.flatMap(({ wire }, index) => namedNotes(this.#task.scenario.guests[index]!.name, wire)),
       cpuNs: threadCpuNs(),
       eventsLost: this.#log?.lost ?? 0,
     };

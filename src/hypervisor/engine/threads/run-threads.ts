@@ -76,7 +76,7 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
         cpuNs: hostCpuNs,
       },
       notes: [
-        ...new Set(device.notes),
+        ...device.notes,
         ...machine.notes,
         ...(eventsLost > 0 ? [`${eventsLost} events were lost: they came faster than they could be written`] : []),
       ],

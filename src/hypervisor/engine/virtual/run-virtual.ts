@@ -15,7 +15,7 @@ import { GuestGovernor } from "../guest-governor.ts";
 import { cardCounts, guestResult, readerCounts } from "../guest-result.ts";
 import { applicationOptions, cardMtu, driverOptions, SETTLE_NS, sendStagingBytes } from "../guest-settings.ts";
 import type { RunHooks } from "../run.ts";
-import { macOf, makeWire, stagingBytesFor, type Wire } from "../wire.ts";
+import { macOf, makeWire, namedNotes, stagingBytesFor, type Wire } from "../wire.ts";
 import { VirtualGuest } from "./virtual-guest.ts";
 import { VirtualHost } from "./virtual-host.ts";
 import { VirtualVcpu } from "./virtual-vcpu.ts";
@@ -202,6 +202,6 @@ function resultOf(
     trafficLatenessNs: exact,
     guests,
     host: { interrupts: notifications + wakes, switches, cpuNs },
-    notes: [...new Set(running.flatMap(({ wire }) => wire.port.notes))],
+    notes: running.flatMap(({ wire }, index) => namedNotes(scenario.guests[index]!.name, wire)),
   };
 }

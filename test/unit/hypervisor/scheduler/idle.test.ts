@@ -127,6 +127,14 @@ describe("R16: idle is not preempted", () => {
     expect(host.news()).toEqual(["220 cpu0 =2 to Infinity", "250 cpu1 +0 wake boosted to Infinity"]);
   });
 
+  it("while nobody waits the grids are kept: long after, the CPU whose slice would end last is still known", () => {
+    // CPU 0's slices end at 1000, 2000…; CPU 1's at 1300, 2300….
+    const host = new VirtualHost({ pcpus: 2, vcpus: 4 }).run(300).idle(1).run(1100).idle(host2(0)).run(5200);
+    host.news();
+    host.wake(0).run(5300);
+    expect(host.activeOn(0)).toBe(0);
+  });
+
   it("an unboosted sleeper that finds an empty CPU has it wakeLatencyNs later, not boosted", () => {
     const host = new VirtualHost({ vcpus: 1, spec: { boost: false } }).run(100).idle(0).run(200).wake(0).run(1000);
     expect(host.log.slice(1)).toEqual(["250 cpu0 +0 wake to Infinity"]);
