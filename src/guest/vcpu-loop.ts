@@ -128,7 +128,9 @@ export class VcpuLoop {
       for (let i = 0; i < SPINS_PER_CLOCK; i++) {
         if (Atomics.load(words, PENDING) !== 0 || Atomics.load(words, ASK) !== ASK_RUN) return true;
       }
-    } while (nowNs() < untilNs);
+      // A vCPU that was just activated stays until the device knows: the interrupt that it was woken for follows only
+      // then, and giving up the CPU before it comes would only get it woken again.
+    } while (nowNs() < untilNs || Atomics.load(words, STATE_ECHO) !== Atomics.load(words, STATE));
     return this.#sleepIdle();
   }
 

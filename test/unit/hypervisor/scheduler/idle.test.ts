@@ -128,11 +128,20 @@ describe("R16: idle is not preempted", () => {
   });
 
   it("while nobody waits the grids are kept: long after, the CPU whose slice would end last is still known", () => {
-    // CPU 0's slices end at 1000, 2000…; CPU 1's at 1300, 2300….
-    const host = new VirtualHost({ pcpus: 2, vcpus: 4 }).run(300).idle(1).run(1100).idle(host2(0)).run(5200);
-    host.news();
-    host.wake(0).run(5300);
-    expect(host.activeOn(0)).toBe(0);
+    // CPU 0's slices end at 1000, 2000…; CPU 1's at 1300, 2300…
+    const host = new VirtualHost({ pcpus: 2, vcpus: 3 }).run(300).idle(1).run(5250).wake(1).run(5350);
+    expect([host.activeOn(0), host.activeOn(1)]).toEqual([1, 2]);
+  });
+
+  it("foresight from inside the call that ends a sleeper's wake slice is its turn at the queue's tail", () => {
+    const host = new VirtualHost({ vcpus: 2 }).run(300).idle(0).run(5200).wake(0);
+    const foreseen: number[] = [];
+    host.onLeaving = (vcpu, nowNs) => {
+      if (vcpu === 0) foreseen.push(host.scheduler.nextActivationNs(vcpu, nowNs));
+    };
+    host.run(7000);
+    expect(foreseen).toEqual([6310]);
+    expect(host.spans.at(-1)).toMatchObject({ vcpu: 0, fromNs: 6310, why: "slice" });
   });
 
   it("an unboosted sleeper that finds an empty CPU has it wakeLatencyNs later, not boosted", () => {

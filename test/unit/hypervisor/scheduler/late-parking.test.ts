@@ -83,6 +83,14 @@ describe("a vCPU that parks later than it was asked", () => {
     expect(host.spans.map((span) => span.vcpu)).toEqual([0, 1, 2, 1, 0]);
   });
 
+  it("a sleeper that leaves its wake slice while a CPU falls empty has that one as soon as it has parked", () => {
+    const host = threads(3, [300, 300], 2).run(300).idle(0).run(500).wake(0).run(1100).idle(1);
+    expect(host.scheduler.nextActivationNs(0, 1100)).toBe(1100);
+    host.news();
+    host.run(2000);
+    expect(host.news()).toEqual(["1300 cpu0 +2 resume to Infinity", "1300 cpu1 +0 slice to Infinity"]);
+  });
+
   it("may answer after stop", () => {
     const host = threads(2, [50]).run(300);
     host.scheduler.stop(300);
