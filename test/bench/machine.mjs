@@ -41,7 +41,13 @@ export function makeMachine(lengthBytes, application) {
   const card = new NetCard({ memory, port, interrupts, mac: [2, 0, 0, 0, 0, 1], queueSizeMax: 256 });
   const mmio = new MmioTransport(card);
   const registers = { read: (o, w) => mmio.read(o, w, nowNs), write: (o, w, v) => mmio.write(o, w, v, nowNs) };
-  const driver = new NetDriver(registers, { buffer: ram.buffer, byteOffset: 0, sizeBytes: ram.ramBytes }, { ring: 256 }, { relax() {}, relaxMax: 1 }, null);
+  const driver = new NetDriver(
+    registers,
+    { buffer: ram.buffer, byteOffset: 0, sizeBytes: ram.ramBytes },
+    { ring: 256 },
+    { relax() {}, relaxMax: 1 },
+    null,
+  );
   driver.initialise();
   if (application) makeApplication({ kind: application }, driver);
   else driver.attach({ frame: () => 0 });

@@ -13,8 +13,11 @@ for (let round = 0; round < 8; round++) {
   cardNs = Math.min(cardNs, ((performance.now() - startMs) * 1e6) / (BATCHES * BATCH));
   startMs = performance.now();
   // The same bytes to as many buffers, 12 bytes past their beginning as a frame's header puts them.
-  for (let i = 0; i < BATCHES * BATCH; i++) machine.copy(65_536 + (i & 255) * 1536 + 12, machine.ram.stagingOffset + 36, lengthBytes);
+  for (let i = 0; i < BATCHES * BATCH; i++)
+    machine.copy(65_536 + (i & 255) * 1536 + 12, machine.ram.stagingOffset + 36, lengthBytes);
   copyNs = Math.min(copyNs, ((performance.now() - startMs) * 1e6) / (BATCHES * BATCH));
 }
 if (machine.received !== 8 * BATCHES * BATCH) throw new Error(`${machine.received} frames received`);
-process.stdout.write(JSON.stringify({ [`receive${lengthBytes}CardNs`]: cardNs, [`receive${lengthBytes}CopyNs`]: copyNs }));
+process.stdout.write(
+  JSON.stringify({ [`receive${lengthBytes}CardNs`]: cardNs, [`receive${lengthBytes}CopyNs`]: copyNs }),
+);

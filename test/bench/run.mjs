@@ -41,7 +41,11 @@ for (let round = 0; round < rounds; round++) {
 }
 if (!args.includes("--json")) process.stderr.write("\n");
 
-const sorted = (name) => samples.get(name).filter((value) => value !== null).sort((a, b) => a - b);
+const sorted = (name) =>
+  samples
+    .get(name)
+    .filter((value) => value !== null)
+    .sort((a, b) => a - b);
 const min = (name) => sorted(name)[0];
 const max = (name) => sorted(name).at(-1);
 const median = (name) => sorted(name)[Math.floor(sorted(name).length / 2)];
@@ -74,7 +78,9 @@ else {
   for (const [group, values] of Object.entries(figures)) {
     if (typeof values !== "object") continue;
     for (const [name, value] of Object.entries(values)) {
-      process.stdout.write(`${group}.${name}`.padEnd(44) + `${typeof value === "number" ? Number(value.toPrecision(4)) : value}\n`);
+      process.stdout.write(
+        `${group}.${name}`.padEnd(44) + `${typeof value === "number" ? Number(value.toPrecision(4)) : value}\n`,
+      );
     }
   }
 }

@@ -2,11 +2,18 @@
 import { resolve } from "node:path";
 import { parseScenario, runThreads } from "../../dist/hypervisor/index.js";
 
-const guests = ["tumblr", "reddit", "chrome"].map((name) => ({ name, traffic: resolve(import.meta.dirname, `../../captures/${name}.csv`) }));
+const guests = ["tumblr", "reddit", "chrome"].map((name) => ({
+  name,
+  traffic: resolve(import.meta.dirname, `../../captures/${name}.csv`),
+}));
 const policy = { name: "cooperative-adaptive", latencyIntervalNs: 50_000 };
 const json = { engine: "threads", guests, speed: 5, durationS: 3, policies: [policy] };
 const scenario = parseScenario(json, {}, { source: null, folder: ".", command: "run" });
-const run = await runThreads(scenario, scenario.policies[0], { events: null, progress() {}, signal: new AbortController().signal });
+const run = await runThreads(scenario, scenario.policies[0], {
+  events: null,
+  progress() {},
+  signal: new AbortController().signal,
+});
 process.stdout.write(
   JSON.stringify({
     stateChangeP50Us: run.stateChangeNs.p50 / 1000,

@@ -10,7 +10,13 @@ const traffic =
     ? captured
     : { kind: "poisson", framesPerS: kind === "64" ? 300_000 : 60_000, lengthBytes: Number(kind), count: 400_000 };
 const guests = [0, 1, 2].map((i) => ({ name: `g${i}`, traffic }));
-const json = { guests, speed: 20, linkRateBps: 1e9, policies: ["cooperative-adaptive"], ...(kind === "capture" ? { durationS: 20 } : {}) };
+const json = {
+  guests,
+  speed: 20,
+  linkRateBps: 1e9,
+  policies: ["cooperative-adaptive"],
+  ...(kind === "capture" ? { durationS: 20 } : {}),
+};
 const scenario = parseScenario(json, {}, { source: null, folder: ".", command: "run" });
 const hooks = { events: null, progress() {}, signal: new AbortController().signal };
 

@@ -42,23 +42,20 @@ describe("a signal", () => {
   it.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
-  ] as const)(
-    "%s ends the run early: the result so far is printed, the events are kept, the exit code is %d",
-    async (signal, exit) => {
-      const { child, end } = place.start("wait", ["compare", "--json", "--events", "e.ndjson"]);
-      await said(child, "running\n");
-      expect(place.list()).toEqual([expect.stringMatching(/\.partial$/)]);
-      child.kill(signal);
-      const { code, stdout } = await end;
-      expect(code).toBe(exit);
-      const { runs } = JSON.parse(stdout);
-      expect(runs).toHaveLength(1);
-      expect(runs[0].interrupted).toBe(true);
-      expect(place.list()).toEqual(["e.ndjson"]);
-      const lines = readFileSync(join(place.folder, "e.ndjson"), "utf8").trimEnd().split("\n");
-      expect(lines.map((line) => JSON.parse(line).ev)).toEqual(["run", "wake", "end"]);
-    },
-  );
+  ] as const)("%s ends the run early: the result so far is printed, the events are kept, the exit code is %d", async (signal, exit) => {
+    const { child, end } = place.start("wait", ["compare", "--json", "--events", "e.ndjson"]);
+    await said(child, "running\n");
+    expect(place.list()).toEqual([expect.stringMatching(/\.partial$/)]);
+    child.kill(signal);
+    const { code, stdout } = await end;
+    expect(code).toBe(exit);
+    const { runs } = JSON.parse(stdout);
+    expect(runs).toHaveLength(1);
+    expect(runs[0].interrupted).toBe(true);
+    expect(place.list()).toEqual(["e.ndjson"]);
+    const lines = readFileSync(join(place.folder, "e.ndjson"), "utf8").trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).ev)).toEqual(["run", "wake", "end"]);
+  });
 
   it("that comes a second time ends the process at once, and leaves no half-written file", async () => {
     const { child, end } = place.start("hang", ["run", "--events", "e.ndjson"]);

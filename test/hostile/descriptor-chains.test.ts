@@ -145,20 +145,19 @@ describe.each(QUEUES)("on the %s queue", (_, queue) => {
     return machine.queues[queue]!.takeUsed();
   }
 
-  test.each(ATTACKS)(
-    "attack %s: the chain comes back unused, the fault is counted, life goes on",
-    (_, attack, faults) => {
-      const machine = new CardMachine().bringUp(undefined, SIZE);
-      attack(machine.queues[queue]!, data);
-      expect(run(machine, [])).toEqual([{ head: 0, length: 0 }]);
-      expect(machine.faults).toHaveLength(1);
-      expect(machine.faults[0]!.queue).toBe(queue);
-      expect(faults).toContain(FAULTS[machine.faults[0]!.code]!.name);
-      expect(machine.card.statistics.faultTotal).toBe(1);
-      expect(machine.status).toBe(15);
-      worksAfterReset(machine);
-    },
-  );
+  test.each(
+    ATTACKS,
+  )("attack %s: the chain comes back unused, the fault is counted, life goes on", (_, attack, faults) => {
+    const machine = new CardMachine().bringUp(undefined, SIZE);
+    attack(machine.queues[queue]!, data);
+    expect(run(machine, [])).toEqual([{ head: 0, length: 0 }]);
+    expect(machine.faults).toHaveLength(1);
+    expect(machine.faults[0]!.queue).toBe(queue);
+    expect(faults).toContain(FAULTS[machine.faults[0]!.code]!.name);
+    expect(machine.card.statistics.faultTotal).toBe(1);
+    expect(machine.status).toBe(15);
+    worksAfterReset(machine);
+  });
 
   test("attack 9: a table without RING_INDIRECT_DESC", () => {
     const machine = new CardMachine().bringUp(["VERSION_1", "CTRL_VQ", "MRG_RXBUF"], SIZE);

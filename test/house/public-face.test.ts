@@ -23,7 +23,14 @@ describe("the public face", () => {
 
   it("of spillway/hypervisor runs scenarios and offers its parts", async () => {
     const face = await import("spillway/hypervisor");
-    for (const name of ["runVirtual", "runThreads", "parseScenario", "Scheduler", "programFor", "openCapture"] as const) {
+    for (const name of [
+      "runVirtual",
+      "runThreads",
+      "parseScenario",
+      "Scheduler",
+      "programFor",
+      "openCapture",
+    ] as const) {
       expect(face[name]).toBeTypeOf("function");
     }
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Frame, type FramePort, GuestMemory, MmioTransport, NetCard } from "../../src/device/index.ts";
+import { type Frame, type FramePort, GuestMemory, MmioTransport, NetCard } from "../../src/device/index.ts";
 
 /** How long to fuzz, and from which seed: FUZZ_SECONDS, FUZZ_SEED; a failure prints the seed of its round. */
 const FUZZ_SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 60);
@@ -43,7 +43,8 @@ class FloodPort implements FramePort {
     return 0;
   }
   transmit(frame: Frame): boolean {
-    if (frame.offset < 0 || frame.lengthBytes < 0 || frame.offset + frame.lengthBytes > frame.bytes.length) throw new Error("frame outside its bytes");
+    if (frame.offset < 0 || frame.lengthBytes < 0 || frame.offset + frame.lengthBytes > frame.bytes.length)
+      throw new Error("frame outside its bytes");
     return this.#random(2) === 0;
   }
 }
@@ -55,7 +56,12 @@ function fuzzRound(seed: number): void {
   ram.fill(0);
   const memory = new GuestMemory(bytes.buffer, [{ guestAddress: 0, sizeBytes: RAM_BYTES, byteOffset: GUARD_BYTES }]);
   let nowNs = 0;
-  const card = new NetCard({ memory, port: new FloodPort(random), mac: [2, 0, 0, 0, 0, 1], interrupts: { notify() {}, wake() {} } });
+  const card = new NetCard({
+    memory,
+    port: new FloodPort(random),
+    mac: [2, 0, 0, 0, 0, 1],
+    interrupts: { notify() {}, wake() {} },
+  });
   const mmio = new MmioTransport(card);
   const write = (offset: number, value: number): void => mmio.write(offset, 4, value >>> 0, nowNs);
 
@@ -117,7 +123,8 @@ function fuzzRound(seed: number): void {
   }
   // Nothing outside of the guest's memory was touched, and a reset brings the device back.
   for (let i = 0; i < GUARD_BYTES; i++) {
-    if (bytes[i] !== 0xee || bytes[GUARD_BYTES + RAM_BYTES + i] !== 0xee) throw new Error("a byte outside guest memory was written");
+    if (bytes[i] !== 0xee || bytes[GUARD_BYTES + RAM_BYTES + i] !== 0xee)
+      throw new Error("a byte outside guest memory was written");
   }
   write(0x70, 0);
   expect(mmio.read(0x70, 4, nowNs)).toBe(0);

@@ -20,12 +20,17 @@ describe("four guests on one CPU in threads", () => {
         traffic: join(ROOT, `captures/${name}.csv`),
       }));
       const path = join(folder, `${policy}.json`);
-      writeFileSync(path, JSON.stringify({ engine: "threads", durationS: SOAK_SECONDS, speed: 5, guests, policies: [policy] }));
+      writeFileSync(
+        path,
+        JSON.stringify({ engine: "threads", durationS: SOAK_SECONDS, speed: 5, guests, policies: [policy] }),
+      );
       const args = [join(ROOT, "dist/hypervisor/cli/main.js"), "run", path, "--json"];
       const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 });
       const run = (JSON.parse(stdout) as ResultDocument).runs[0]!;
       for (const guest of run.guests) {
-        console.log(`${policy} ${guest.name}: ${guest.arrived} arrived, ${guest.dropped} dropped, ${guest.wakes.total} wakes`);
+        console.log(
+          `${policy} ${guest.name}: ${guest.arrived} arrived, ${guest.dropped} dropped, ${guest.wakes.total} wakes`,
+        );
         expect(guest.violations).toEqual({ lost: 0, duplicated: 0, reordered: 0, corrupted: 0 });
         expect(guest.delivered + guest.dropped).toBe(guest.arrived);
         expect(guest.unread).toBe(0);

@@ -41,7 +41,14 @@ describe("guests in worker threads, three on one CPU", () => {
 
   it("read every frame that the cards delivered, once, in order and whole", () => {
     for (const guest of only.guests) {
-      expect(guest).toMatchObject({ arrived: 2_000, delivered: 2_000, dropped: 0, read: 2_000, unread: 0, violations: SOUND });
+      expect(guest).toMatchObject({
+        arrived: 2_000,
+        delivered: 2_000,
+        dropped: 0,
+        read: 2_000,
+        unread: 0,
+        violations: SOUND,
+      });
     }
   });
 
@@ -90,8 +97,17 @@ describe("other guests in threads", () => {
   it("echo, answers and bulk sends arrive whole at the wire's other end", async () => {
     const { result } = await run("senders", {
       guests: [
-        { name: "echo", app: "echo", ring: 4096, traffic: { kind: "constant", framesPerS: 2_000, lengthBytes: 700, count: 500 } },
-        { name: "answers", app: "request-response", traffic: { kind: "requests", outstanding: 2, thinkNs: 1e6, lengthBytes: 90, count: 100 } },
+        {
+          name: "echo",
+          app: "echo",
+          ring: 4096,
+          traffic: { kind: "constant", framesPerS: 2_000, lengthBytes: 700, count: 500 },
+        },
+        {
+          name: "answers",
+          app: "request-response",
+          traffic: { kind: "requests", outstanding: 2, thinkNs: 1e6, lengthBytes: 90, count: 100 },
+        },
         { name: "bulk", app: "bulk", sendCount: 5_000, traffic: { kind: "none" } },
       ],
       policies: ["cooperative"],
@@ -104,7 +120,13 @@ describe("other guests in threads", () => {
 
   it("the guest's own coalescing is granted by the card", async () => {
     const { result } = await run("coalesce", {
-      guests: [{ name: "g", coalesce: { maxUsecs: 200, maxPackets: 32 }, traffic: { kind: "constant", framesPerS: 5_000, lengthBytes: 64, count: 1_000 } }],
+      guests: [
+        {
+          name: "g",
+          coalesce: { maxUsecs: 200, maxPackets: 32 },
+          traffic: { kind: "constant", framesPerS: 5_000, lengthBytes: 64, count: 1_000 },
+        },
+      ],
       policies: ["notf-coal"],
     });
     expect(result.runs[0]!.guests[0]).toMatchObject({ read: 1_000, violations: SOUND });

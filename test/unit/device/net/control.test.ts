@@ -109,14 +109,15 @@ describe("coalescing commands", () => {
     expect(command(machine, [NOTF_COAL, VQ_GET, ...u16(RX), 0xff, 0xff], 8).ack).toBe(OK);
   });
 
-  test.each([CTRL, 3, 0xffff])(
-    "VQ_SET and VQ_GET answer ERR for queue %i, which is no receive or transmit queue (NCOAL-4)",
-    (queue) => {
-      const machine = machineWith();
-      expect(setQueue(machine, queue, 1, 1)).toBe(ERR);
-      expect(getQueue(machine, queue)).toBeNull();
-    },
-  );
+  test.each([
+    CTRL,
+    3,
+    0xffff,
+  ])("VQ_SET and VQ_GET answer ERR for queue %i, which is no receive or transmit queue (NCOAL-4)", (queue) => {
+    const machine = machineWith();
+    expect(setQueue(machine, queue, 1, 1)).toBe(ERR);
+    expect(getQueue(machine, queue)).toBeNull();
+  });
 
   test("VQ_SET and VQ_GET answer ERR for a queue that is not enabled (NCOAL-4)", () => {
     const machine = machineWith();

@@ -36,20 +36,23 @@ describe("a frame", () => {
     expect(machine.card.statistics.queues[TX]).toMatchObject({ frames: 1, bytes: 60, buffers: 1, dropped: 0 });
   });
 
-  test.each([[12, 60], [72], [5, 7, 60], [1, 1, 1, 9, 60], [20, 2, 50]])(
-    "is put together from whatever it is cut into: %j (FRAME-1)",
-    (...lengths) => {
-      const machine = new CardMachine().bringUp();
-      writePacket(machine, frameOf(60));
-      let address = PACKET_AT;
-      const descriptors = lengths.map((length) => {
-        address += length;
-        return { address: address - length, length };
-      });
-      expect(sendChain(machine, descriptors)).toEqual([{ head: 0, length: 0 }]);
-      expect(machine.port.sent).toEqual([frameOf(60)]);
-    },
-  );
+  test.each([
+    [12, 60],
+    [72],
+    [5, 7, 60],
+    [1, 1, 1, 9, 60],
+    [20, 2, 50],
+  ])("is put together from whatever it is cut into: %j (FRAME-1)", (...lengths) => {
+    const machine = new CardMachine().bringUp();
+    writePacket(machine, frameOf(60));
+    let address = PACKET_AT;
+    const descriptors = lengths.map((length) => {
+      address += length;
+      return { address: address - length, length };
+    });
+    expect(sendChain(machine, descriptors)).toEqual([{ head: 0, length: 0 }]);
+    expect(machine.port.sent).toEqual([frameOf(60)]);
+  });
 
   test("comes out of an indirect table (SIND-2)", () => {
     const machine = new CardMachine().bringUp();

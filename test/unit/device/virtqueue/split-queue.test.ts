@@ -47,12 +47,18 @@ describe("enable", () => {
   const setup = (size: number, table: number, avail: number, used: number): string =>
     FAULTS[new SplitQueue(memory, true).enable(size, table, avail, used, false, false)]!.name;
 
-  test.each([0, 3, 5, 6, -4, 65536, Number.NaN, 2 ** 31])(
-    "refuses the size %d: sizes are powers of two up to 32768",
-    (size) => {
-      expect(setup(size, 0x1000, 0x2000, 0x3000)).toBe("queue-setup");
-    },
-  );
+  test.each([
+    0,
+    3,
+    5,
+    6,
+    -4,
+    65536,
+    Number.NaN,
+    2 ** 31,
+  ])("refuses the size %d: sizes are powers of two up to 32768", (size) => {
+    expect(setup(size, 0x1000, 0x2000, 0x3000)).toBe("queue-setup");
+  });
 
   test("asks for the alignments of §2.7: 16, 2 and 4", () => {
     expect(setup(4, 0x1000, 0x2002, 0x3004)).toBe("none");

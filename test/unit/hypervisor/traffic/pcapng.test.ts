@@ -210,23 +210,16 @@ describe("pcapng", () => {
     expect(source.notes).toEqual(["a section of pcapng version 2 left out, known is 1"]);
   });
 
-  it.each([1, 5, 8, 11, 12, 20, 31])(
-    "plays up to the last whole packet if %i bytes of the next block are there",
-    (n) => {
-      const source = open(
-        SECTION,
-        MICROSECONDS,
-        packet(0, 1n, 60),
-        packet(0, 2n, 61),
-        packet(0, 3n, 62).subarray(0, n),
-      );
-      expect(packetsOf(source)).toEqual([
-        [0, 60],
-        [1000, 61],
-      ]);
-      expect(source.notes).toEqual(["truncated after 2 packets"]);
-    },
-  );
+  it.each([
+    1, 5, 8, 11, 12, 20, 31,
+  ])("plays up to the last whole packet if %i bytes of the next block are there", (n) => {
+    const source = open(SECTION, MICROSECONDS, packet(0, 1n, 60), packet(0, 2n, 61), packet(0, 3n, 62).subarray(0, n));
+    expect(packetsOf(source)).toEqual([
+      [0, 60],
+      [1000, 61],
+    ]);
+    expect(source.notes).toEqual(["truncated after 2 packets"]);
+  });
 
   const wrongTrailer = packet(0, 2n, 61);
   wrongTrailer[28] = 0x24;

@@ -88,19 +88,18 @@ describe("StampedFrames", () => {
     );
   });
 
-  it.each([36, 37, 82, 1514, 2048, 2049, 9014, 16_384, 65_549])(
-    "agrees at the ends of slots of %i bytes",
-    (slotBytes) => {
-      const { frames, frame } = make(slotBytes);
-      for (let i = 0; i < 2 * slotCount(slotBytes); i++) {
-        for (const length of [36, slotBytes - 1, slotBytes]) {
-          frames.stamp(frame, i, length, 123, 4, 5);
-          const check = new DataView(frame.bytes.buffer, frame.offset).getUint32(20, true);
-          expect(check).toBe(checkOf(frame.bytes, frame.offset, frame.lengthBytes));
-        }
+  it.each([
+    36, 37, 82, 1514, 2048, 2049, 9014, 16_384, 65_549,
+  ])("agrees at the ends of slots of %i bytes", (slotBytes) => {
+    const { frames, frame } = make(slotBytes);
+    for (let i = 0; i < 2 * slotCount(slotBytes); i++) {
+      for (const length of [36, slotBytes - 1, slotBytes]) {
+        frames.stamp(frame, i, length, 123, 4, 5);
+        const check = new DataView(frame.bytes.buffer, frame.offset).getUint32(20, true);
+        expect(check).toBe(checkOf(frame.bytes, frame.offset, frame.lengthBytes));
       }
-    },
-  );
+    }
+  });
 
   it("raises lengths below 36 bytes, and refuses those above a slot's", () => {
     const { frames, frame } = make(101);
@@ -120,28 +119,26 @@ describe("StampedFrames", () => {
     expect([flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset, urgent]).toEqual([0, 0, 0, 0, 0, 0, false]);
   });
 
-  it.each([60, 1514, 9014, 65_549])(
-    "puts frames of %i bytes at 4 mod 8, and never 4 … 12 below a guest's buffer mod 4096",
-    (n) => {
-      const { frames, frame } = make(n, { startOffset: 1000 });
-      for (let i = 0; i < slotCount(n); i++) {
-        frames.stamp(frame, i, n, 0, 0, 0);
-        expect(frame.offset % 8).toBe(4);
-        for (let buffer = 0; buffer < 4096; buffer += 64) {
-          const distance = (((buffer + 12 - frame.offset) % 4096) + 4096) % 4096;
-          expect(distance < 4 || distance > 12).toBe(true);
-        }
+  it.each([
+    60, 1514, 9014, 65_549,
+  ])("puts frames of %i bytes at 4 mod 8, and never 4 … 12 below a guest's buffer mod 4096", (n) => {
+    const { frames, frame } = make(n, { startOffset: 1000 });
+    for (let i = 0; i < slotCount(n); i++) {
+      frames.stamp(frame, i, n, 0, 0, 0);
+      expect(frame.offset % 8).toBe(4);
+      for (let buffer = 0; buffer < 4096; buffer += 64) {
+        const distance = (((buffer + 12 - frame.offset) % 4096) + 4096) % 4096;
+        expect(distance < 4 || distance > 12).toBe(true);
       }
-    },
-  );
+    }
+  });
 
-  it.each([60, 1514, 2048, 2049, 9014, 16_384, 65_549])(
-    "has a prime number of slots of %i bytes, in less than 0.5 MB",
-    (n) => {
-      expect(isPrime(slotCount(n))).toBe(true);
-      expect(areaBytes(n)).toBeLessThan(500_000);
-    },
-  );
+  it.each([
+    60, 1514, 2048, 2049, 9014, 16_384, 65_549,
+  ])("has a prime number of slots of %i bytes, in less than 0.5 MB", (n) => {
+    expect(isPrime(slotCount(n))).toBe(true);
+    expect(areaBytes(n)).toBeLessThan(500_000);
+  });
 
   it.each([60, 1514, 2048, 9014, 65_549])("begins no two slots of %i bytes at the same place of a 4 KiB page", (n) => {
     const { frames, frame } = make(n);
