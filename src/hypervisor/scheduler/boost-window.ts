@@ -38,8 +38,6 @@ export class BoostWindow {
 
   /** Spans come in time order and do not overlap. */
   add(startNs: number, endNs: number): void {
-    if (endNs <= startNs) return;
-    this.#forget(endNs - BOOST_WINDOW_NS);
     if (this.#size === SPANS) this.#mergeClosest();
     this.#starts[this.#size] = startNs;
     this.#ends[this.#size] = endNs;

@@ -245,6 +245,20 @@ describe("R6: activation", () => {
   });
 });
 
+describe("R6: activation of a driver that was cut off in mid-poll", () => {
+  it("drops the cause at once, without a wake too: it does not wait for the interval to find out", () => {
+    const rig = new ThrottleRig().program(50_000, 1_000_000);
+    rig.frame(0);
+    rig.rx.finishPoll();
+    rig.state(PREEMPTED, 10);
+    rig.frame(20);
+    rig.rx.polling = true;
+    rig.state(ACTIVE, 30);
+    expect(rig.vector.causeBits()).toBe(0);
+    expect(rig.throttle.nextDeadlineNs()).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
 describe("R7: deactivation", () => {
   it("with an unnotified frame sets the deadline at deactivation + overflow interval", () => {
     const rig = new ThrottleRig().program(50_000, 1_000_000);
@@ -411,9 +425,21 @@ describe("R10: nothing of an old life arrives", () => {
     rig.rx.finishPoll();
     rig.frame(10);
     rig.throttle.reset();
+    expect(rig.throttle.nextDeadlineNs()).toBe(Number.POSITIVE_INFINITY);
     rig.advance(10_000_000);
     expect(rig.log).toEqual(["0 notify latency"]);
     expect(rig.vector.causeBits()).toBe(0);
+  });
+
+  it("after a device reset a batch of the old life raises nothing, active or not", () => {
+    const rig = new ThrottleRig().program(0, 0, 300);
+    rig.throttle.reset();
+    rig.frame(10);
+    rig.throttle.starved(0, 20);
+    rig.state(PREEMPTED, 30);
+    rig.frame(40);
+    rig.advance(10_000_000);
+    expect(rig.log).toEqual([]);
   });
 
   it("a device reset leaves the guest's state, the intervals, RX_FREE_MIN and the host's mask", () => {

@@ -68,11 +68,11 @@ describe("the credit scheduler", () => {
 
   it("credits are handed out every 30 ms by weight among the runnable, and those who sleep earn nothing", () => {
     const queue = new CreditQueue([1, 2, 3], 1, 10 * MS);
-    queue.begin(0);
+    queue.begin(7e9);
     for (const vcpu of [0, 1]) queue.setRunnable(vcpu, true);
-    queue.account(ACCOUNTING_PERIOD_NS - 1);
+    queue.account(7e9 + ACCOUNTING_PERIOD_NS - 1);
     expect(queue.creditsNs(0)).toBe(0);
-    queue.account(ACCOUNTING_PERIOD_NS);
+    queue.account(7e9 + ACCOUNTING_PERIOD_NS);
     expect([0, 1, 2].map((vcpu) => queue.creditsNs(vcpu))).toEqual([10 * MS, 20 * MS, 0]);
   });
 

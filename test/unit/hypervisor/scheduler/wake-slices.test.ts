@@ -246,9 +246,11 @@ describe("wake slices", () => {
   });
 
   it("a natural slice that begins on another CPU absorbs the wake slice where it is; the CPUs exchange calendars", () => {
-    // CPU 1 restarts its slices at 300. vCPU 2 is woken onto it, and its natural slice begins on CPU 0 at 1000.
+    // CPU 1 restarts its slices at 300. vCPU 3 is woken onto it, and its natural slice begins on CPU 0 at 1000.
     const host = new VirtualHost({ pcpus: 2, vcpus: 5 }).run(300).idle(1).run(900).wake(3);
     host.news();
+    host.run(1005);
+    expect([2, 3, 0].map((vcpu) => host.scheduler.nextActivationNs(vcpu, 1005))).toEqual([1010, 3010, 2010]);
     host.run(1400);
     expect(host.news()).toEqual([
       "940 cpu1 -2 preempted",
