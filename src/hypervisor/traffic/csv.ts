@@ -47,7 +47,7 @@ export class CsvReader implements RecordReader {
   seconds = 0;
   nanoseconds = 0;
   originalBytes = 0;
-  readonly failure = null;
+  failure: string | null = null;
   readonly notes: readonly string[] = [];
   readonly #file: ChunkedFile;
   #line = 1;
@@ -65,6 +65,10 @@ export class CsvReader implements RecordReader {
     if (file.available(1) === 0) return false;
     const end = this.#lineEnd();
     const comma = file.bytes.indexOf(COMMA, file.offset);
+    if (end >= 0 && (comma < 0 || comma + 1 >= end) && this.#isCutOff(end)) {
+      this.failure = "truncated";
+      return false;
+    }
     if (end < 0 || comma < 0 || comma >= end) return this.#refuseRow();
     const split = Math.max(file.offset, comma - NANOSECOND_DIGITS);
     if (comma === file.offset || comma - file.offset > TIME_DIGITS_MAX) return this.#refuseRow();
@@ -73,6 +77,17 @@ export class CsvReader implements RecordReader {
     this.nanoseconds = this.#number(split, comma);
     this.originalBytes = this.#number(comma + 1, end);
     this.#nextLine(end);
+    return true;
+  }
+
+  /** True for a beginning of a good line, behind other lines, at which the file ends without a line end. */
+  #isCutOff(end: number): boolean {
+    const { bytes, offset } = this.#file;
+    if (this.#line <= 2 || this.#file.available(end - offset + 1) > end - offset) return false;
+    for (let i = offset; i < end; i++) {
+      const isDigit = bytes[i]! >= DIGIT_0 && bytes[i]! <= DIGIT_0 + 9;
+      if (!isDigit && !(bytes[i] === COMMA && i + 1 === end && i > offset)) return false;
+    }
     return true;
   }
 

@@ -23,6 +23,17 @@ describe("a CSV capture", () => {
     ]);
   });
 
+  it("that was cut off in mid-line plays up to its last whole line, and says so", () => {
+    for (const rest of ["12", "12,"]) {
+      const source = openCapture(fileOf(`time_ns,length_bytes\n0,60\n5,61\n${rest}`));
+      expect(packetsOf(source)).toEqual([
+        [0, 60],
+        [5, 61],
+      ]);
+      expect(source.notes).toEqual(["truncated after 2 packets"]);
+    }
+  });
+
   it("keeps nanoseconds since 1970 exact", () => {
     const text = "time_ns,length_bytes\n1712020992999999999,60\n1712020993000000002,61\n";
     expect(packetsOf(openCapture(fileOf(text)))).toEqual([
