@@ -24,7 +24,7 @@ import {
 import { BackgroundLoad } from "./background-load.ts";
 import { ringDoorbell } from "./doorbell.ts";
 import type { EventObserver } from "./event-observer.ts";
-import { STEP_DRAINED, STEP_IDLE, STEP_POLLED, STEP_SENT, type StepResult, type Vcpu } from "./vcpu.ts";
+import { STEP_IDLE, STEP_POLLED, STEP_SENT, type StepResult, type Vcpu } from "./vcpu.ts";
 
 /** An idle vCPU looks about for so long before it gives the CPU up: sleeping and waking cost as much. */
 const IDLE_SPIN_NS = 20_000;
@@ -66,8 +66,7 @@ export class VcpuLoop {
         continue;
       }
       const result = this.#step();
-      if (ask === ASK_PARK_WHEN_DRAINED && (result === STEP_DRAINED || this.#nothingDue()))
-        goOn = this.#leaveWakeSlice();
+      if (ask === ASK_PARK_WHEN_DRAINED && this.#nothingDue()) goOn = this.#leaveWakeSlice();
       else if (result === STEP_POLLED || result === STEP_SENT) continue;
       else if (busy) this.background.runUnit();
       else if (result === STEP_IDLE) goOn = this.#idle();
@@ -92,9 +91,9 @@ export class VcpuLoop {
   }
 
   /**
-   * For the beginning of a wake slice: is there really nothing to do? Frames may lie in the ring and the interrupt for
-   * them still be on its way, for the device must first take over that the guest is active. It stores STATE_ECHO after
-   * it has set PENDING, so the words are read in the other order.
+   * In a wake slice: is there really nothing to do? An empty ring does not tell. Frames, or a configuration change, may
+   * be what the guest was woken for, and the interrupt for them still be on its way: the device must first take over that
+   * the guest is active. It stores STATE_ECHO after it has set PENDING, so the words are read in the other order.
    */
   #nothingDue(): boolean {
     const words = this.#words;
