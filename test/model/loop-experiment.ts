@@ -15,8 +15,6 @@ import {
   PENDING,
   STATE,
   STATE_ECHO,
-  SYSTEM_BLOCK_WORDS,
-  VCPU_BLOCK_WORDS,
   VCPU_DOORBELL,
   VCPU_IDLE,
   VCPU_PREEMPTED,
@@ -34,7 +32,10 @@ import { HostVcpu, ringDoorbell } from "../../src/hypervisor/engine/threads/host
 import type { Experiment } from "./preemption.ts";
 import { BUFFERS, DeviceEnd, driverRing, MEMORY_BYTES, type RingOptions, ramOf, SIZE_MAX } from "./ring-world.ts";
 
-const RAM_OFFSET = 4 * (SYSTEM_BLOCK_WORDS + VCPU_BLOCK_WORDS);
+// Only the doorbells of the system block, and of the vCPU's block all but the exits, which nothing here makes.
+const SYSTEM_WORDS = 32;
+const VCPU_WORDS = 80;
+const RAM_OFFSET = 4 * (SYSTEM_WORDS + VCPU_WORDS);
 const BUFFER_BYTES = 16;
 const FRAME_BYTES = 4;
 const BUDGET = 64;
@@ -47,6 +48,11 @@ export interface LoopOptions extends RingOptions {
   readonly parks: number;
   /** A woken guest gets a wake slice, or else a natural one. */
   readonly wakeSlices: boolean;
+}
+
+/** Byte offset of a word of the vCPU's control block. */
+export function controlOffset(word: number): number {
+  return 4 * (SYSTEM_WORDS + word);
 }
 
 export interface LoopOutcomes {
@@ -108,7 +114,7 @@ class Host {
   #parksLeft: number;
 
   constructor(buffer: SharedArrayBuffer, options: LoopOptions) {
-    this.#system = new Int32Array(buffer, 0, SYSTEM_BLOCK_WORDS);
+    this.#system = new Int32Array(buffer, 0, SYSTEM_WORDS);
     const words = wordsOf(buffer);
     this.#vcpu = new HostVcpu(words);
     this.#wakeSlices = options.wakeSlices;
@@ -203,7 +209,7 @@ class Guest {
     } satisfies Partial<NetDriver>;
     const application = { intake: { readNs: 0, readState: 0 }, done: true, unsent: 0, work: () => 0 };
     const vcpu = new Vcpu(driver as unknown as NetDriver, application as unknown as Application);
-    const system = new Int32Array(buffer, 0, SYSTEM_BLOCK_WORDS);
+    const system = new Int32Array(buffer, 0, SYSTEM_WORDS);
     let ns = 0;
     const nowNs = (): number => {
       // The idle loop gives up after one round of looks.
@@ -228,7 +234,7 @@ class Card {
   #takenState: number;
 
   constructor(buffer: SharedArrayBuffer, options: LoopOptions) {
-    this.#system = new Int32Array(buffer, 0, SYSTEM_BLOCK_WORDS);
+    this.#system = new Int32Array(buffer, 0, SYSTEM_WORDS);
     this.#words = wordsOf(buffer);
     this.#framesLeft = options.frames;
     this.#frame.lengthBytes = FRAME_BYTES;
@@ -239,7 +245,8 @@ class Card {
         ringDoorbell(this.#words, VCPU_DOORBELL);
       },
       wake: () => {
-        this.wakes++;
+        // As in the protocol's model: what waits raises one wake, unless the CPU was taken away meanwhile.
+        if (++this.wakes > options.frames + options.parks) throw new Error("wakes are raised again and again");
         Atomics.add(this.#words, WAKE_SEQ, 1);
         ringDoorbell(this.#system, HOST_DOORBELL);
       },
@@ -306,5 +313,5 @@ class Card {
 }
 
 function wordsOf(buffer: SharedArrayBuffer): Int32Array {
-  return new Int32Array(buffer, 4 * SYSTEM_BLOCK_WORDS, VCPU_BLOCK_WORDS);
+  return new Int32Array(buffer, 4 * SYSTEM_WORDS, VCPU_WORDS);
 }

@@ -8,7 +8,18 @@
  * Plain stores between two Atomics accesses of a side become visible with the later one, or at a forced switch if
  * `plainStores` is "early". That they need no finer interleaving is shown by races.ts.
  */
-import { type Access, CODE, isNote, type PlainStores, mix, Side, type SideProgram, Truth, WAIT_OK, WAITING } from "./side.ts";
+import {
+  type Access,
+  CODE,
+  isNote,
+  mix,
+  type PlainStores,
+  Side,
+  type SideProgram,
+  Truth,
+  WAIT_OK,
+  WAITING,
+} from "./side.ts";
 
 export type { PlainStores, SideProgram } from "./side.ts";
 
@@ -32,6 +43,8 @@ export interface Bounds {
   readonly plainStores?: PlainStores;
   /** A side that has made so many accesses in a row is switched away from for free: it spins. Never, if left out. */
   readonly patience?: number;
+  /** Switches are forced only before accesses to these byte offsets; before any, if left out. */
+  readonly focus?: (offset: number) => boolean;
   /** More than this is an error: the experiment is too large to be explored to its end. */
   readonly interleavingsMax?: number;
 }
@@ -81,7 +94,7 @@ class Explorer {
   readonly #experiment: Experiment;
   readonly #bounds: Bounds;
   readonly #truth: Truth;
-  readonly #afterSetUp: Uint8Array;
+  #afterSetUp: Int32Array;
   readonly #sides: readonly Side[];
   #settingUp = true;
   // The choices of the interleaving at hand, and of how many: the next interleaving differs in the last that can.
@@ -103,14 +116,14 @@ class Explorer {
     this.#bounds = bounds;
     this.#truth = new Truth(experiment.memoryBytes);
     this.#sides = experiment.sides.map((program, index) => new Side(program, index, experiment.memoryBytes));
-    this.#afterSetUp = new Uint8Array(experiment.memoryBytes);
+    this.#afterSetUp = this.#truth.copy();
   }
 
   /** Sets the sides up, one after the other. */
   prepare(): void {
     for (const side of this.#sides) this.#execute(side);
     for (const side of this.#sides) side.keepSetUp();
-    this.#afterSetUp.set(this.#truth.bytes);
+    this.#afterSetUp = this.#truth.copy();
     this.#settingUp = false;
   }
 
@@ -162,7 +175,7 @@ class Explorer {
   }
 
   #runOnce(): void {
-    this.#truth.bytes.set(this.#afterSetUp);
+    this.#truth.restore(this.#afterSetUp);
     for (const side of this.#sides) side.begin();
     this.#experiment.watch?.begin(() => this.running?.live ?? false);
     this.#depth = 0;
@@ -201,7 +214,7 @@ class Explorer {
   access(side: Side, access: Access): number {
     const interleaved = side.live && !this.#settingUp && !isNote(access.code);
     // To switch where a side goes to sleep is free, so no preemption is spent on it.
-    if (interleaved && !side.sleepsAt(access, this.#truth)) this.#mayPreempt(side);
+    if (interleaved && !side.sleepsAt(access, this.#truth)) this.#mayPreempt(side, access.offset);
     return this.#record(side, access);
   }
 
@@ -226,7 +239,7 @@ class Explorer {
     else this.#segments.push({ side, count: 1 });
   }
 
-  #mayPreempt(side: Side): void {
+  #mayPreempt(side: Side, offset: number): void {
     const fresh = side.fresh;
     side.fresh = false;
     if (this.#script !== null) {
@@ -239,12 +252,13 @@ class Explorer {
     this.#inARow = fresh ? 1 : this.#inARow + 1;
     // To switch back before it has done anything would be no switch.
     if (fresh) return;
+    const { focus, patience } = this.#bounds;
+    const spins = patience !== undefined && this.#inARow > patience;
+    if (!spins && focus?.(offset) === false) return;
     if (this.#isKnown(side)) throw PRUNED;
     const others = this.#sides.filter((other) => other !== side && other.ready);
     if (others.length === 0) return;
-    if (this.#inARow > (this.#bounds.patience ?? Number.POSITIVE_INFINITY)) {
-      this.#preempt(side, others[others.length === 1 ? 0 : this.#choose(others.length)]!);
-    }
+    if (spins) this.#preempt(side, others[others.length === 1 ? 0 : this.#choose(others.length)]!);
     if (this.#preemptionsLeft === 0) return;
     const choice = this.#choose(others.length + 1);
     if (choice === 0) return;
@@ -323,7 +337,8 @@ function withAtomics<T>(explorer: Explorer, use: (explorer: Explorer) => T): T {
     exchange: through(CODE.EXCHANGE),
     compareExchange: through(CODE.COMPARE_EXCHANGE),
     // A time limit never runs out: what only a time limit would end is a lost wake-up.
-    wait: (view: Int32Array, index: number, value: number) => (waitFor(view, index, value) === WAIT_OK ? "ok" : "not-equal"),
+    wait: (view: Int32Array, index: number, value: number) =>
+      waitFor(view, index, value) === WAIT_OK ? "ok" : "not-equal",
     notify: (view: Int32Array, index: number) => through(CODE.NOTIFY)(view, index),
   });
   try {

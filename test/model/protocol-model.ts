@@ -6,7 +6,7 @@
 
 import { deviceStep, normaliseDevice } from "./protocol-device.ts";
 import { hostStep, normaliseHost } from "./protocol-host.ts";
-import { initialState, normaliseWords, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
+import { ASK_PARK_WHEN_DRAINED, initialState, type ProtocolOptions, type State, VIOLATIONS } from "./protocol-state.ts";
 import { normaliseVcpu, vcpuStep } from "./protocol-vcpu.ts";
 import type { Model } from "./state-space.ts";
 
@@ -33,4 +33,21 @@ export function protocolModel(options: ProtocolOptions): Model<State> {
     // Every frame was read or dropped, and every configuration change taken.
     isGoal: (s) => s.wire === 0 && s.read === s.used && s.configsTaken === options.configChanges,
   };
+}
+
+/** Sequences are only compared, so they may begin at 1 again whenever nobody knows of older ones. */
+function normaliseWords(n: State): void {
+  let oldest = Math.min(n.word, n.echo, n.taken);
+  if (n.taking !== 0) oldest = Math.min(oldest, n.taking);
+  if (n.vcpuSeen !== 0) oldest = Math.min(oldest, n.vcpuSeen);
+  const shift = ((oldest >>> 2) - 1) << 2;
+  n.word -= shift;
+  n.echo -= shift;
+  n.taken -= shift;
+  if (n.taking !== 0) n.taking -= shift;
+  if (n.vcpuSeen !== 0) n.vcpuSeen -= shift;
+  // What an activation was for matters while its wake slice lasts.
+  if (Math.max(n.ask, n.vcpuAsk, n.hostArg) === ASK_PARK_WHEN_DRAINED) return;
+  n.owedFrames = 0;
+  n.owedConfig = 0;
 }

@@ -35,20 +35,22 @@ export interface ProtocolOptions {
 export type Variant =
   | "none"
   | "host injects the notification"
-  | "wake clears the cause"
-  | "vCPU reads its doorbell after looking"
+  | "host posts 0 before the vCPU has parked"
+  | "host unparks before it posts 1"
   | "host reads its doorbell after looking"
+  | "wake clears the cause"
+  | "device leaves PENDING on taking over 0"
+  | "device stores STATE_ECHO before it acts"
+  | "device skips the state in between"
   | "device reads its doorbell after looking"
+  | "vCPU leaves its wake slice as soon as its ring is drained"
   | "vCPU parks without looking at STATE_ECHO"
   | "vCPU parks without looking at STATE_ECHO and the ring"
   | "vCPU looks at PENDING before STATE_ECHO"
-  | "device stores STATE_ECHO before it acts"
-  | "device leaves PENDING on taking over 0"
+  | "vCPU idles without looking at STATE_ECHO"
   | "vCPU takes itself back without compareExchange"
-  | "host posts 0 before the vCPU has parked"
-  | "host unparks before it posts 1"
-  | "device skips the state in between"
-  | "vCPU idles only once the device has taken its state over";
+  | "vCPU reads its doorbell after looking"
+  | "vCPU looks at PENDING once more before it idles";
 
 export interface State {
   [name: string]: number;
@@ -106,6 +108,10 @@ export interface State {
   vcpu: number;
   vcpuAsk: number;
   vcpuSeen: number;
+  /** used.idx before the step. */
+  vcpuKnown: number;
+  /** The step found nothing to do. */
+  vcpuIdles: number;
   polling: number;
   read: number;
   configsTaken: number;
@@ -135,8 +141,18 @@ export const SECOND_WAKE = 3;
 export const SLICE_WASTED = 4;
 export const WAKE_STORM = 5;
 
-export { ASK_PARK, ASK_PARK_WHEN_DRAINED, ASK_RUN, VCPU_IDLE, VCPU_OFF, VCPU_PREEMPTED, VCPU_RUNNING };
-export { GUEST_ACTIVE, GUEST_IDLE, GUEST_PREEMPTED };
+export {
+  ASK_PARK,
+  ASK_PARK_WHEN_DRAINED,
+  ASK_RUN,
+  GUEST_ACTIVE,
+  GUEST_IDLE,
+  GUEST_PREEMPTED,
+  VCPU_IDLE,
+  VCPU_OFF,
+  VCPU_PREEMPTED,
+  VCPU_RUNNING,
+};
 
 export type Step = (s: State, emit: Emit<State>, options: ProtocolOptions) => void;
 
@@ -181,6 +197,8 @@ export function initialState(options: ProtocolOptions): State {
     vcpu: 0,
     vcpuAsk: 0,
     vcpuSeen: 0,
+    vcpuKnown: 0,
+    vcpuIdles: 0,
     polling: 0,
     read: 0,
     configsTaken: 0,
@@ -193,21 +211,4 @@ export function initialState(options: ProtocolOptions): State {
 
 export function isActive(word: number): boolean {
   return (word & GUEST_ACTIVE) !== 0;
-}
-
-/** Sequences are only compared, so they may begin at 1 again whenever nobody knows of older ones. */
-export function normaliseWords(n: State): void {
-  let oldest = Math.min(n.word, n.echo, n.taken);
-  if (n.taking !== 0) oldest = Math.min(oldest, n.taking);
-  if (n.vcpuSeen !== 0) oldest = Math.min(oldest, n.vcpuSeen);
-  const shift = ((oldest >>> 2) - 1) << 2;
-  n.word -= shift;
-  n.echo -= shift;
-  n.taken -= shift;
-  if (n.taking !== 0) n.taking -= shift;
-  if (n.vcpuSeen !== 0) n.vcpuSeen -= shift;
-  // What an activation was for matters while its wake slice lasts.
-  if (Math.max(n.ask, n.vcpuAsk, n.hostArg) === ASK_PARK_WHEN_DRAINED) return;
-  n.owedFrames = 0;
-  n.owedConfig = 0;
 }

@@ -46,6 +46,7 @@ const BELL_LATE = 24;
 const STORE_RUNNING = 25;
 const SPIN_ECHO = 26;
 const SPIN_STATE = 27;
+const LOOK_KNOWN = 28;
 
 // STEP_* of vcpu.ts, as far as the loop distinguishes them.
 const IDLE = 0;
@@ -60,7 +61,13 @@ export const vcpuStep: Step = (s, emit, options) => {
       emit("vcpu: looks at ASK", (n) => {
         runs(n);
         n.vcpuAsk = s.ask === ASK_PARK_WHEN_DRAINED ? s.ask : 0;
-        n.vcpu = s.ask === ASK_PARK ? PARK : LOOK_PENDING;
+        n.vcpu = s.ask === ASK_PARK ? PARK : LOOK_KNOWN;
+      });
+      return;
+    case LOOK_KNOWN: // VcpuLoop.#step: driver.unreadBuffers(): only what is known now is read in this step
+      emit("vcpu: looks at used.idx, before the step", (n) => {
+        n.vcpuKnown = s.used;
+        n.vcpu = LOOK_PENDING;
       });
       return;
     case LOOK_PENDING: // VcpuLoop.#step: Atomics.load(words, PENDING) !== 0
@@ -96,11 +103,12 @@ export const vcpuStep: Step = (s, emit, options) => {
         n.vcpu = LOOK_USED;
       });
       return;
-    case LOOK_USED: // ReceiveQueue.poll: refreshUsed, then all that is there is read
+    case LOOK_USED: // ReceiveQueue.poll: refreshUsed, then all that the budget allows is read
       emit("vcpu: looks at used.idx", (n) => {
-        n.read = s.used;
-        if (s.used > s.read) return;
-        n.vcpu = s.avail - RING < s.read ? REFILL : ENABLE;
+        n.read = s.vcpuKnown;
+        if (s.used === s.read) n.vcpu = s.avail - RING < s.read ? REFILL : ENABLE;
+        // The budget is spent and more is there: not found empty. Otherwise it looks again.
+        else if (s.used > s.vcpuKnown || s.vcpuKnown === s.read) n.vcpu = after(n, POLLED, options);
       });
       return;
     case REFILL: // ReceiveQueue.#refill → SplitRingDriver.publish: Atomics.store(avail.idx)
@@ -144,47 +152,54 @@ export const vcpuStep: Step = (s, emit, options) => {
         n.vcpuSeen = 0;
         if (variant === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_USED;
         else n.vcpu = DUE_PENDING;
-        if (s.vcpuSeen !== s.word) n.vcpu = goOn(n, IDLE, options);
+        if (s.vcpuSeen !== s.word) n.vcpu = goOn(n, options);
       });
       return;
     case DUE_PENDING: // Atomics.load(words, PENDING) === 0
       emit("vcpu: looks whether PENDING is 0", (n) => {
         n.vcpu = DUE_USED;
         if (variant === "vCPU looks at PENDING before STATE_ECHO") n.vcpu = DUE_ECHO;
-        if (s.pending !== 0) n.vcpu = goOn(n, IDLE, options);
+        if (s.pending !== 0) n.vcpu = goOn(n, options);
         else if (variant === "vCPU parks without looking at STATE_ECHO and the ring") leave(n, options);
       });
       return;
     case DUE_USED: // driver.hasUnread(): SplitRingDriver.hasUsed
       emit("vcpu: looks whether frames are unread", (n) => {
-        if (s.used > s.read) n.vcpu = goOn(n, IDLE, options);
+        if (s.used > s.read) n.vcpu = goOn(n, options);
         else leave(n, options);
       });
       return;
 
-    // --- leaving the CPU
-    case SPIN_ECHO:
-      emit("vcpu: looks at STATE_ECHO, idle", (n) => {
-        n.vcpuSeen = s.echo;
-        n.vcpu = SPIN_STATE;
-      });
-      return;
-    case SPIN_STATE:
-      emit("vcpu: looks at STATE, idle", (n) => {
-        n.vcpuSeen = 0;
-        n.vcpu = s.vcpuSeen === s.word ? SPIN_PENDING : LOOK_ASK;
-      });
-      return;
+    // --- idling, and leaving the CPU
     case SPIN_PENDING: // VcpuLoop.#idle: Atomics.load(words, PENDING) !== 0
       emit("vcpu: looks at PENDING, idle", (n) => {
         n.vcpu = s.pending !== 0 ? LOOK_ASK : SPIN_ASK;
       });
       return;
-    case SPIN_ASK: // VcpuLoop.#idle: Atomics.load(words, ASK) !== ASK_RUN; looking again changes nothing
+    case SPIN_ASK: // VcpuLoop.#idle: Atomics.load(words, ASK) !== ASK_RUN
       emit("vcpu: looks at ASK, idle", (n) => {
-        n.vcpu = s.ask !== ASK_RUN ? LOOK_ASK : SLEEP_IDLE;
+        n.vcpu = SPIN_ECHO;
+        if (variant === "vCPU idles without looking at STATE_ECHO") n.vcpu = SLEEP_IDLE;
+        if (variant === "vCPU looks at PENDING once more before it idles") n.vcpu = SLEEP_IDLE;
+        if (s.ask !== ASK_RUN) n.vcpu = LOOK_ASK;
       });
       return;
+    case SPIN_ECHO: // VcpuLoop.#idle: Atomics.load(words, STATE_ECHO)
+      emit("vcpu: looks at STATE_ECHO, idle", (n) => {
+        n.vcpuSeen = s.echo;
+        n.vcpu = SPIN_STATE;
+      });
+      return;
+    case SPIN_STATE: // … !== Atomics.load(words, STATE); that it looks about for some time first changes nothing
+      emit("vcpu: looks at STATE, idle", (n) => {
+        n.vcpuSeen = 0;
+        n.vcpu = SLEEP_IDLE;
+        if (variant === "vCPU looks at PENDING once more before it idles") n.vcpu = SPIN_PENDING;
+        if (s.vcpuSeen !== s.word) n.vcpu = idle(options);
+      });
+      return;
+
+    // --- leaving the CPU
     case PARK: // VcpuLoop.#park: Atomics.store(words, VCPU_STATUS, VCPU_PREEMPTED)
       emit("vcpu: parks", (n) => {
         n.status = VCPU_PREEMPTED;
@@ -253,12 +268,14 @@ export const vcpuStep: Step = (s, emit, options) => {
 
 /** VcpuLoop.run, after a step: whether a wake slice is over, then `goOn`. Returns where the vCPU goes. */
 function after(n: State, result: number, options: ProtocolOptions): number {
-  if (n.vcpuAsk !== ASK_PARK_WHEN_DRAINED) return goOn(n, result, options);
-  if (result === DRAINED) {
+  n.vcpuKnown = 0;
+  n.vcpuIdles = result === IDLE ? 1 : 0;
+  if (n.vcpuAsk !== ASK_PARK_WHEN_DRAINED) return goOn(n, options);
+  if (result === DRAINED && options.variant === "vCPU leaves its wake slice as soon as its ring is drained") {
     leave(n, options);
     return n.vcpu;
   }
-  if (n.polling === 1) return goOn(n, result, options);
+  if (n.polling === 1) return goOn(n, options);
   switch (options.variant) {
     case "vCPU parks without looking at STATE_ECHO":
     case "vCPU parks without looking at STATE_ECHO and the ring":
@@ -270,15 +287,22 @@ function after(n: State, result: number, options: ProtocolOptions): number {
 }
 
 /** VcpuLoop.run: poll on, run the background load, or idle. */
-function goOn(n: State, result: number, { load, variant }: ProtocolOptions): number {
+function goOn(n: State, options: ProtocolOptions): number {
+  const idles = n.vcpuIdles === 1 && options.load === "idle";
   n.vcpuAsk = 0;
-  if (result !== IDLE || load === "busy") return LOOK_ASK;
-  return variant === "vCPU idles only once the device has taken its state over" ? SPIN_ECHO : SPIN_PENDING;
+  n.vcpuIdles = 0;
+  return idles ? idle(options) : LOOK_ASK;
+}
+
+/** The remedy has the looks in the other order: what the device did before its echo is seen after it. */
+function idle({ variant }: ProtocolOptions): number {
+  return variant === "vCPU looks at PENDING once more before it idles" ? SPIN_ECHO : SPIN_PENDING;
 }
 
 /** VcpuLoop.#leaveWakeSlice. A wake slice is for what waited when it was given, so that must be done. */
 function leave(n: State, { load }: ProtocolOptions): void {
   n.vcpuAsk = 0;
+  n.vcpuIdles = 0;
   if (n.read < n.owedFrames || n.owedConfig === 1) n.violation = SLICE_WASTED;
   n.vcpu = load === "idle" ? SLEEP_IDLE : PARK;
 }

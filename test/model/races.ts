@@ -123,10 +123,7 @@ export class RaceWatch {
   }
 
   #report(byte: number, side: number, kind: number, other: number, otherKind: number): void {
-    const said = [
-      `${KIND_NAMES[kind]} by ${this.#sides[side]}`,
-      `${KIND_NAMES[otherKind]} by ${this.#sides[other]}`,
-    ];
+    const said = [`${KIND_NAMES[kind]} by ${this.#sides[side]}`, `${KIND_NAMES[otherKind]} by ${this.#sides[other]}`];
     this.races.add(`${this.#nameOf(byte & ~1)}: ${said.sort().join(", ")}`);
   }
 }

@@ -11,7 +11,17 @@ import { MmioTransport } from "../../src/guest/mmio-transport.ts";
 import { ReceiveQueue } from "../../src/guest/receive-queue.ts";
 import type { ReceivedFrame } from "../../src/guest/received-frame.ts";
 import type { Experiment } from "./preemption.ts";
-import { BUFFERS, DeviceEnd, driverRing, MEMORY_BYTES, nameIn, PENDING, type RingOptions, ramOf, SIZE_MAX } from "./ring-world.ts";
+import {
+  BUFFERS,
+  DeviceEnd,
+  driverRing,
+  MEMORY_BYTES,
+  nameIn,
+  PENDING,
+  type RingOptions,
+  ramOf,
+  SIZE_MAX,
+} from "./ring-world.ts";
 
 /** Header and the shortest frame of the experiment: its id. */
 const BUFFER_BYTES = NET_HDR_BYTES + 4;

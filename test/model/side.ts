@@ -60,7 +60,6 @@ export class Side {
   /** It was switched to and has made no access since. */
   fresh = false;
   readonly #words: Int32Array;
-  readonly #bytes: Uint8Array;
   // Of each access: what it was, what it returned, and the memory after it.
   readonly #codes: number[] = [];
   readonly #offsets: number[] = [];
@@ -80,7 +79,6 @@ export class Side {
     this.index = index;
     this.buffer = new SharedArrayBuffer(memoryBytes);
     this.#words = new Int32Array(this.buffer);
-    this.#bytes = new Uint8Array(this.buffer);
     this.#zeros = new Int32Array(this.#words.length);
   }
 
@@ -145,7 +143,7 @@ export class Side {
     this.#hashes[at] = mix(mix(at === 0 ? 0 : this.#hashes[at - 1]!, code + 16 * offset), result);
     this.refresh(truth);
     this.#after[at] ??= new Int32Array(this.#words.length);
-    this.#after[at]!.set(this.#words);
+    this.#after[at]!.set(truth.words);
   }
 
   refresh(truth: Truth): void {
@@ -162,10 +160,10 @@ export class Side {
   }
 
   #flushWord(word: number, before: number, truth: Truth): void {
-    for (let byte = 0; byte < 4; byte++) {
-      const value = this.#bytes[4 * word + byte]!;
-      if (value !== ((before >>> (8 * byte)) & 0xff)) truth.bytes[4 * word + byte] = value;
-    }
+    const changed = this.#words[word]! ^ before;
+    let mask = 0;
+    for (let shift = 0; shift < 32; shift += 8) if (((changed >>> shift) & 0xff) !== 0) mask |= 0xff << shift;
+    truth.set(word, (truth.words[word]! & ~mask) | (this.#words[word]! & mask));
   }
 
   sleep(offset: number): void {
@@ -194,40 +192,60 @@ export class Side {
 /** The memory as all Atomics have left it. */
 export class Truth {
   readonly words: Int32Array;
-  readonly halves: Uint16Array;
-  readonly bytes: Uint8Array;
+  /** A hash of all words, in two halves, kept up to date with every change. */
+  #low = 0;
+  #high = 0;
 
   constructor(memoryBytes: number) {
-    const buffer = new ArrayBuffer(memoryBytes);
-    this.words = new Int32Array(buffer);
-    this.halves = new Uint16Array(buffer);
-    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(memoryBytes >>> 2);
   }
 
   get state(): number {
-    const words = this.words;
-    let hash = 0;
-    for (let i = 0; i < words.length; i++) hash = mix(hash, words[i]!);
-    return hash;
+    return mix(this.#low, this.#high);
+  }
+
+  copy(): Int32Array {
+    return this.words.slice();
+  }
+
+  restore(copy: Int32Array): void {
+    for (let i = 0; i < copy.length; i++) if (this.words[i] !== copy[i]) this.set(i, copy[i]!);
+  }
+
+  set(word: number, value: number): void {
+    const old = this.words[word]!;
+    this.words[word] = value;
+    this.#low ^= scramble(old, word) ^ scramble(value, word);
+    this.#high ^= scramble(old, ~word) ^ scramble(value, ~word);
   }
 
   /** Carries out one access of `side`. `compareExchange` has expected value `a` and new value `b`. */
-  perform(side: Side, sides: readonly Side[], { code, offset, bytes, a, b }: Access): number {
-    const view = bytes === 2 ? this.halves : this.words;
-    const at = offset / bytes;
-    const old = view[at]!;
-    if (code === CODE.STORE || code === CODE.EXCHANGE) view[at] = a;
-    else if (code === CODE.ADD) view[at] = old + a;
-    else if (code === CODE.OR) view[at] = old | a;
+  perform(side: Side, sides: readonly Side[], access: Access): number {
+    const { code, offset, bytes, a, b } = access;
+    const word = offset >>> 2;
+    const shift = 8 * (offset & 3);
+    const mask = bytes === 2 ? 0xffff << shift : -1;
+    const field = this.words[word]! & mask;
+    const old = bytes === 2 ? field >>> shift : field;
+    let value = old;
+    if (code === CODE.STORE || code === CODE.EXCHANGE) value = a;
+    else if (code === CODE.ADD) value = old + a;
+    else if (code === CODE.OR) value = old | a;
     else if (code === CODE.COMPARE_EXCHANGE) {
-      if (old === a) view[at] = b;
+      if (old === a) value = b;
     } else if (code === CODE.WAIT) {
-      if (!side.sleepsAt({ code, offset, bytes, a, b }, this)) return side.endWait() ? WAIT_OK : WAIT_NOT_EQUAL;
+      if (!side.sleepsAt(access, this)) return side.endWait() ? WAIT_OK : WAIT_NOT_EQUAL;
       side.sleep(offset);
       throw WAITING;
     } else if (code === CODE.NOTIFY) {
       for (const other of sides) other.notify(offset);
     }
+    if (value !== old) this.set(word, (this.words[word]! & ~mask) | ((value << shift) & mask));
     return old;
   }
+}
+
+function scramble(value: number, salt: number): number {
+  const mixed = Math.imul(value ^ Math.imul(salt, 0x9e3779b1), 0x85ebca6b);
+  return Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
 }

@@ -10,20 +10,30 @@ export type Fields = { [name: string]: number };
 /** A state that lies in bytes: each field reads and writes its own. */
 type Stored<S> = S & { readonly bytes: Uint8Array };
 
+// One class for each list of fields, for ever: code that has met many shapes of an object becomes slow.
+const classes = new Map<string, new () => { readonly bytes: Uint8Array }>();
+
 function storedState<S extends Fields>(names: readonly string[]): Stored<S> {
-  const bytes = new Uint8Array(names.length);
-  const state = { bytes };
-  names.forEach((name, i) => {
-    Object.defineProperty(state, name, {
-      enumerable: true,
-      get: () => bytes[i],
-      set: (value: number) => {
-        if (value < 0 || value > 255) throw new RangeError(`${name} is set to ${value}`);
-        bytes[i] = value;
-      },
-    });
-  });
-  return state as unknown as Stored<S>;
+  const key = names.join();
+  let storedClass = classes.get(key);
+  if (storedClass === undefined) {
+    storedClass = class {
+      readonly bytes = new Uint8Array(names.length);
+    };
+    for (const [i, name] of names.entries()) {
+      Object.defineProperty(storedClass.prototype, name, {
+        get(this: { bytes: Uint8Array }) {
+          return this.bytes[i];
+        },
+        set(this: { bytes: Uint8Array }, value: number) {
+          if (value < 0 || value > 255) throw new RangeError(`${name} is set to ${value}`);
+          this.bytes[i] = value;
+        },
+      });
+    }
+    classes.set(key, storedClass);
+  }
+  return new storedClass() as unknown as Stored<S>;
 }
 
 export interface Model<S extends Fields> {

@@ -11,7 +11,17 @@ import { ETHERNET_HEADER_BYTES, NET_HDR_BYTES } from "../../src/device/spec/virt
 import { MmioTransport } from "../../src/guest/mmio-transport.ts";
 import { TransmitQueue } from "../../src/guest/transmit-queue.ts";
 import type { Experiment } from "./preemption.ts";
-import { BUFFERS, DeviceEnd, driverRing, KICK, MEMORY_BYTES, nameIn, PENDING, type RingOptions, ramOf } from "./ring-world.ts";
+import {
+  BUFFERS,
+  DeviceEnd,
+  driverRing,
+  KICK,
+  MEMORY_BYTES,
+  nameIn,
+  PENDING,
+  type RingOptions,
+  ramOf,
+} from "./ring-world.ts";
 
 const FRAME_BYTES = ETHERNET_HEADER_BYTES + 1;
 const BUFFER_BYTES = 32;

@@ -217,7 +217,6 @@ export class Scheduler {
       this.stats.activeNs[occupant.index]! += ranNs;
       this.#queue.charge(occupant.index, ranNs);
     }
-    if (this.#phase !== "running") return;
     this.#queue.account(nowNs);
     this.#calendar.rotate(nowNs);
   }
@@ -260,7 +259,6 @@ export class Scheduler {
     this.#wakeSlices.arrived(vcpu);
     vcpu.wake = WAKE_NOT_ASKED;
     vcpu.startedByWake = false;
-    vcpu.notBeforeNs = Number.NEGATIVE_INFINITY;
     vcpu.cpu = cpu.index;
     vcpu.chargedToNs = nowNs;
     cpu.occupant = vcpu.index;

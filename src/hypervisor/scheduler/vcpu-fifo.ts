@@ -41,8 +41,4 @@ export class VcpuFifo {
     this.removeAt(index);
     return true;
   }
-
-  clear(): void {
-    this.#size = 0;
-  }
 }

@@ -26,6 +26,21 @@ describe("R16: idle is not preempted", () => {
     expect(host.scheduler.stats.wakeSlices[1]).toBe(0);
   });
 
+  it("R16: only the activation that answers it is put down to a wake, not the natural slices after it", () => {
+    const host = new VirtualHost({ vcpus: 2 })
+      .run(100)
+      .idle(0)
+      .run(200)
+      .idle(1)
+      .run(300)
+      .wake(1)
+      .run(500)
+      .wake(0)
+      .run(9000);
+    const whys = host.spans.filter((span) => span.vcpu === 1).map((span) => span.why);
+    expect(whys.slice(0, 5)).toEqual(["slice", "wake", "resume", "slice", "slice"]);
+  });
+
   it("R16: a woken sleeper takes an empty CPU rather than one whose natural slice ends later", () => {
     const host = new VirtualHost({ pcpus: 2, vcpus: 2 }).run(100).idle(0).run(200).idle(1).run(250).wake(1).run(400);
     host.news();
