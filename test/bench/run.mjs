@@ -78,9 +78,9 @@ else {
   for (const [group, values] of Object.entries(figures)) {
     if (typeof values !== "object") continue;
     for (const [name, value] of Object.entries(values)) {
-      process.stdout.write(
-        `${group}.${name}`.padEnd(44) + `${typeof value === "number" ? Number(value.toPrecision(4)) : value}\n`,
-      );
+      const figure = typeof value === "number" ? Number(value.toPrecision(4)) : value;
+      const label = `${group}.${name}`.padEnd(44);
+      process.stdout.write(`${label}${figure}\n`);
     }
   }
 }

@@ -25,6 +25,10 @@ describe("the real loop of a vCPU, between host and card", () => {
     expect(wakesMax({ load: "idle", frames: 1, parks: 1, wakeSlices: true, size: 1, eventIdx: false })).toBe(2);
   });
 
+  it("raises no wake for nothing when an idle guest gets natural slices, wherever one preemption falls", () => {
+    expect(wakesMax({ load: "idle", frames: 1, parks: 1, wakeSlices: false, size: 1, eventIdx: true })).toBe(2);
+  });
+
   // Reported as a bug of VcpuLoop.#idle: it looks at PENDING, then at STATE_ECHO; what the device sets in between is seen
   // only after the vCPU has said that it is idle, when the host may claim it. No frame is lost, but the wake was for nothing.
   it("BUG: an idle guest may give up the CPU with its interrupt pending, and is woken again", () => {
