@@ -130,7 +130,9 @@ export class VcpuLoop {
       // A vCPU that was just activated stays until the device knows: the interrupt that it was woken for follows only
       // then, and giving up the CPU before it comes would only get it woken again.
     } while (nowNs() < untilNs || Atomics.load(words, STATE_ECHO) !== Atomics.load(words, STATE));
-    return this.#sleepIdle();
+    // The device stores STATE_ECHO after PENDING: looked at in the other order, an interrupt set in between would go with
+    // a vCPU that says it idles, and the wake for it have been for nothing.
+    return Atomics.load(words, PENDING) !== 0 || this.#sleepIdle();
   }
 
   #sleepIdle(): boolean {

@@ -29,12 +29,12 @@ describe("the real loop of a vCPU, between host and card", () => {
     expect(wakesMax({ load: "idle", frames: 1, parks: 1, wakeSlices: false, size: 1, eventIdx: true })).toBe(2);
   });
 
-  // Reported as a bug of VcpuLoop.#idle: it looks at PENDING, then at STATE_ECHO; what the device sets in between is seen
-  // only after the vCPU has said that it is idle, when the host may claim it. No frame is lost, but the wake was for nothing.
-  it("BUG: an idle guest may give up the CPU with its interrupt pending, and is woken again", () => {
+  // VcpuLoop.#idle looks at PENDING last: what the device sets before it stores STATE_ECHO must be seen before the vCPU
+  // says that it is idle, when the host may claim it, and the wake have been for nothing.
+  it("lets no idle guest give up the CPU with its interrupt pending, wherever three preemptions fall", () => {
     const options: LoopOptions = { load: "idle", frames: 1, parks: 0, wakeSlices: false, size: 1, eventIdx: true };
     const focus = new Set([PENDING, STATE_ECHO, VCPU_DOORBELL].map(controlOffset));
     const bounds = { preemptions: 3, patience: PATIENCE, focus: (offset: number) => focus.has(offset) };
-    expect(() => explore(loopExperiment(options).experiment, bounds)).toThrow("wakes are raised again and again");
+    expect(explore(loopExperiment(options).experiment, bounds).interleavings).toBeGreaterThan(1000);
   });
 });

@@ -50,7 +50,7 @@ export type Variant =
   | "vCPU idles without looking at STATE_ECHO"
   | "vCPU takes itself back without compareExchange"
   | "vCPU reads its doorbell after looking"
-  | "vCPU looks at PENDING once more before it idles";
+  | "vCPU looks at PENDING before STATE_ECHO when it idles";
 
 export interface State {
   [name: string]: number;

@@ -13,6 +13,7 @@ import {
   type State,
   type Step,
   TAKEN_INACTIVE,
+  type Variant,
   VCPU_IDLE,
   VCPU_PREEMPTED,
   VCPU_RUNNING,
@@ -52,6 +53,11 @@ const LOOK_KNOWN = 28;
 const IDLE = 0;
 const POLLED = 1;
 const DRAINED = 2;
+
+const EARLY_PENDING: ReadonlySet<Variant> = new Set<Variant>([
+  "vCPU looks at PENDING before STATE_ECHO when it idles",
+  "vCPU idles without looking at STATE_ECHO",
+]);
 
 export const vcpuStep: Step = (s, emit, options) => {
   const { variant, eventIdx } = options;
@@ -171,16 +177,16 @@ export const vcpuStep: Step = (s, emit, options) => {
       return;
 
     // --- idling, and leaving the CPU
-    case SPIN_PENDING: // VcpuLoop.#idle: Atomics.load(words, PENDING) !== 0
+    case SPIN_PENDING: // VcpuLoop.#idle: Atomics.load(words, PENDING) !== 0, the last look
       emit("vcpu: looks at PENDING, idle", (n) => {
-        n.vcpu = s.pending !== 0 ? LOOK_ASK : SPIN_ASK;
+        n.vcpu = EARLY_PENDING.has(variant) ? SPIN_ASK : SLEEP_IDLE;
+        if (s.pending !== 0) n.vcpu = LOOK_ASK;
       });
       return;
     case SPIN_ASK: // VcpuLoop.#idle: Atomics.load(words, ASK) !== ASK_RUN
       emit("vcpu: looks at ASK, idle", (n) => {
         n.vcpu = SPIN_ECHO;
         if (variant === "vCPU idles without looking at STATE_ECHO") n.vcpu = SLEEP_IDLE;
-        if (variant === "vCPU looks at PENDING once more before it idles") n.vcpu = SLEEP_IDLE;
         if (s.ask !== ASK_RUN) n.vcpu = LOOK_ASK;
       });
       return;
@@ -193,8 +199,7 @@ export const vcpuStep: Step = (s, emit, options) => {
     case SPIN_STATE: // … !== Atomics.load(words, STATE); that it looks about for some time first changes nothing
       emit("vcpu: looks at STATE, idle", (n) => {
         n.vcpuSeen = 0;
-        n.vcpu = SLEEP_IDLE;
-        if (variant === "vCPU looks at PENDING once more before it idles") n.vcpu = SPIN_PENDING;
+        n.vcpu = EARLY_PENDING.has(variant) ? SLEEP_IDLE : SPIN_PENDING;
         if (s.vcpuSeen !== s.word) n.vcpu = idle(options);
       });
       return;
@@ -294,9 +299,9 @@ function goOn(n: State, options: ProtocolOptions): number {
   return idles ? idle(options) : LOOK_ASK;
 }
 
-/** The remedy has the looks in the other order: what the device did before its echo is seen after it. */
+/** The looks at PENDING while it spins are left out: they lead where the next turn of the loop leads. */
 function idle({ variant }: ProtocolOptions): number {
-  return variant === "vCPU looks at PENDING once more before it idles" ? SPIN_ECHO : SPIN_PENDING;
+  return EARLY_PENDING.has(variant) ? SPIN_PENDING : SPIN_ASK;
 }
 
 /** VcpuLoop.#leaveWakeSlice. A wake slice is for what waited when it was given, so that must be done. */

@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import type { Command } from "commander";
+import { PLAIN_STYLE, tableHead } from "../report/table-head.ts";
 import { UserError } from "../user-error.ts";
 import type { CommandContext } from "./command-context.ts";
 import { REGISTER_BLOCKS, type RegisterBlock, type RegisterRow } from "./register-blocks.ts";
@@ -26,11 +27,11 @@ export function addRegistersCommand(program: Command, context: CommandContext): 
 export function registersTable(blocks: readonly RegisterBlock[], colours: boolean): string {
   const parts = blocks.map(({ title, registers }) => {
     const table = new Table({
-      head: COLUMNS,
+      head: tableHead(COLUMNS, colours),
       // The meanings are sentences; the other columns are as wide as they need to be.
       colWidths: COLUMNS.map((title) => (title === "meaning" ? MEANING_COLUMNS : null)),
       wordWrap: true,
-      style: colours ? { head: ["cyan"], border: ["grey"] } : { head: [], border: [] },
+      style: PLAIN_STYLE,
     });
     table.push(...registers.map(cells));
     return `${title}\n${table.toString()}\n`;

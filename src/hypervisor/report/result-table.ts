@@ -2,6 +2,7 @@ import Table from "cli-table3";
 import { dropsOf, wakesOf, worstOf } from "./aggregate.ts";
 import { countOf, countText, NONE, shareText, timeText } from "./quantity.ts";
 import type { Distribution, GuestResult, RunResult } from "./result.ts";
+import { PLAIN_STYLE, tableHead } from "./table-head.ts";
 import { verdict } from "./verdict.ts";
 
 /** What a person reads at a glance: tables, and under them what the figures show and what limits them. */
@@ -110,9 +111,9 @@ function hostTable(run: RunResult, style: TableStyle): string {
 
 function table(style: TableStyle, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const made = new Table({
-    head: [...head],
+    head: tableHead(head, style.colours),
     // Compact: no rule between rows.
-    style: { compact: true, ...(style.colours ? { head: ["cyan"], border: ["grey"] } : { head: [], border: [] }) },
+    style: { compact: true, ...PLAIN_STYLE },
     // Names and labels to the left, figures to the right; a table of labels and remarks is all left.
     colAligns: head.map((title) => (head.length === 2 || ["policy", "guest"].includes(title) ? "left" : "right")),
   });

@@ -168,7 +168,9 @@ export class ThreadHost implements SchedulerActions {
     guest.leaving = null;
     guest.activeNs += nowNs - guest.activeSinceNs;
     this.#merger?.record(nowNs, EV_DEACTIVATE, index, 0, DEACTIVATE_REASONS.indexOf(why), 0);
-    this.#post(index, state, this.scheduler.nextActivationNs(index, nowNs), Number.POSITIVE_INFINITY, nowNs);
+    // The scheduler does not know yet that the guest idles: nothing is planned for it then.
+    const nextNs = state === GUEST_IDLE ? Number.POSITIVE_INFINITY : this.scheduler.nextActivationNs(index, nowNs);
+    this.#post(index, state, nextNs, Number.POSITIVE_INFINITY, nowNs);
     this.scheduler.parked(index, state === GUEST_IDLE, nowNs);
   }
 

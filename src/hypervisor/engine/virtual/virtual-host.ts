@@ -152,7 +152,9 @@ export class VirtualHost implements SchedulerActions {
     this.#schedulerStirred = true;
     this.#log?.record(nowNs, EV_DEACTIVATE, index, 0, 0, DEACTIVATE_REASONS.indexOf(why), 0, 0);
     this.#leaving = index;
-    this.guests[index]!.deactivate(state, this.scheduler.nextActivationNs(index, nowNs), nowNs);
+    // The scheduler does not know yet that the guest idles: nothing is planned for it then.
+    const nextNs = state === GUEST_IDLE ? Number.POSITIVE_INFINITY : this.scheduler.nextActivationNs(index, nowNs);
+    this.guests[index]!.deactivate(state, nextNs, nowNs);
     this.#leaving = -1;
     const woken = this.#wokenWhileLeaving;
     this.#wokenWhileLeaving = false;
