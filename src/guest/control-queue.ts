@@ -16,7 +16,7 @@ import {
   CTRL_NOTF_COAL_VQ_GET,
   CTRL_NOTF_COAL_VQ_SET,
   CTRL_OK,
-} from "../device/spec/virtio-net.ts";
+} from "../device/spec/virtio-net-control.ts";
 import { DeviceFault } from "./device-fault.ts";
 import type { MmioTransport } from "./mmio-transport.ts";
 import type { RamViews } from "./ram-views.ts";

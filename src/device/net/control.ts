@@ -7,6 +7,7 @@
 
 import { FAULT_CTRL_NO_ACK, FAULT_NONE } from "../faults.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
+import { NET_F_NOTF_COAL, NET_F_VQ_NOTF_COAL } from "../spec/virtio-net.ts";
 import {
   CTRL_COAL_BYTES,
   CTRL_COAL_VQ_BYTES,
@@ -18,9 +19,7 @@ import {
   CTRL_NOTF_COAL_VQ_GET,
   CTRL_NOTF_COAL_VQ_SET,
   CTRL_OK,
-  NET_F_NOTF_COAL,
-  NET_F_VQ_NOTF_COAL,
-} from "../spec/virtio-net.ts";
+} from "../spec/virtio-net-control.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { type SplitQueue, TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT } from "../virtqueue/split-queue.ts";
