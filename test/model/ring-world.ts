@@ -109,7 +109,14 @@ export class DeviceEnd {
       this.memory.u32 = watched(this.memory.u32, "card");
     }
     this.queue = new Queue(this.memory, wantsKicks);
-    const fault = this.queue.enable(size, DESC, AVAIL, USED, false, eventIdx);
+    const fault = this.queue.enable({
+      size,
+      descAddress: DESC,
+      driverAddress: AVAIL,
+      deviceAddress: USED,
+      indirect: false,
+      eventIdx,
+    });
     if (fault !== 0) throw new Error(`the queue was refused: fault ${fault}`);
     this.queue.start();
     if (startIndex > 0) this.#advanceTo(startIndex);

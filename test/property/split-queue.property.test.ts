@@ -57,8 +57,7 @@ class Exchange {
     this.queue = new SplitQueue(memory, true);
     this.chain = new DescriptorChain(size);
     this.#free = Array.from({ length: size }, (_, i) => i);
-    const { table, avail, used } = this.driver;
-    if (this.queue.enable(size, table, avail, used, true, eventIdx) !== 0) throw new Error("not enabled");
+    if (this.queue.enable(this.driver.areas({ eventIdx })) !== 0) throw new Error("not enabled");
     this.queue.start();
   }
 

@@ -20,6 +20,15 @@ export interface UsedElement {
   readonly length: number;
 }
 
+export interface RingSetup {
+  readonly size: number;
+  readonly descAddress: number;
+  readonly driverAddress: number;
+  readonly deviceAddress: number;
+  readonly indirect: boolean;
+  readonly eventIdx: boolean;
+}
+
 export class SplitDriver {
   readonly size: number;
   readonly table: number;
@@ -44,6 +53,12 @@ export class SplitDriver {
   }
 
   readonly #shift: number;
+
+  /** The setup as the card gets it. */
+  areas({ indirect = true, eventIdx = true } = {}): RingSetup {
+    const { table, avail, used } = this.addresses;
+    return { size: this.size, descAddress: table, driverAddress: avail, deviceAddress: used, indirect, eventIdx };
+  }
 
   /** Guest-physical addresses of the three areas. */
   get addresses(): { table: number; avail: number; used: number } {

@@ -4,7 +4,7 @@
  */
 
 import type { Throttle } from "../throttle/throttle.ts";
-import type { SplitQueue } from "../virtqueue/split-queue.ts";
+import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 
 interface Parameters {
   maxUsecs: number;
@@ -17,14 +17,14 @@ export const COALESCE_TX = 1;
 export class Coalescing {
   readonly #throttle: Throttle;
   // The receive and transmit queues alone: 2i and 2i + 1.
-  readonly #queues: readonly SplitQueue[];
+  readonly #queues: readonly Virtqueue[];
   readonly #current: readonly Parameters[];
   // What RX_SET and TX_SET have set, indexed by COALESCE_*.
   readonly #defaults: readonly [Parameters, Parameters] = [none(), none()];
   // 1 for each queue whose parameters the throttle does not know yet.
   readonly #changed: Uint8Array;
 
-  constructor(throttle: Throttle, queues: readonly SplitQueue[]) {
+  constructor(throttle: Throttle, queues: readonly Virtqueue[]) {
     this.#throttle = throttle;
     this.#queues = queues;
     this.#current = queues.map(none);

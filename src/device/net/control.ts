@@ -22,7 +22,7 @@ import {
 } from "../spec/virtio-net-control.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import { type SplitQueue, TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT } from "../virtqueue/split-queue.ts";
+import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import { COALESCE_RX, COALESCE_TX, type Coalescing } from "./coalescing.ts";
 import type { FeatureNegotiation } from "./features.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -34,7 +34,7 @@ const REPLY_BYTES_MAX = ACK_BYTES + CTRL_COAL_BYTES;
 
 export class ControlPath implements QueuePath {
   readonly #index: number;
-  readonly #queue: SplitQueue;
+  readonly #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #features: FeatureNegotiation;
   readonly #coalescing: Coalescing;

@@ -112,14 +112,14 @@ export class QueueBank {
     const negotiated = status.featuresOk && (index !== CONTROL_QUEUE || features.has(NET_F_CTRL_VQ));
     let fault: number = FAULT_QUEUE_SETUP;
     if (negotiated && !status.suspended && setup.size <= setup.sizeMax) {
-      fault = this.#queues[index]!.enable(
-        setup.size,
-        setup.address(AREA_DESC),
-        setup.address(AREA_DRIVER),
-        setup.address(AREA_DEVICE),
-        features.has(F_RING_INDIRECT_DESC),
-        features.has(F_RING_EVENT_IDX),
-      );
+      fault = this.#queues[index]!.enable({
+        size: setup.size,
+        descAddress: setup.address(AREA_DESC),
+        driverAddress: setup.address(AREA_DRIVER),
+        deviceAddress: setup.address(AREA_DEVICE),
+        indirect: features.has(F_RING_INDIRECT_DESC),
+        eventIdx: features.has(F_RING_EVENT_IDX),
+      });
     }
     if (fault !== FAULT_NONE) faults.chainFault(index, fault, nowNs);
     else if (status.live) this.#startQueue(index, nowNs);

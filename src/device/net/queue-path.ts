@@ -4,7 +4,7 @@ import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { CardObserver } from "../observer.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import type { SplitQueue } from "../virtqueue/split-queue.ts";
+import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { QueueStatistics } from "./statistics.ts";
 
 /** Where paths report what a driver did wrong; the card implements it. */
@@ -21,7 +21,7 @@ export interface FaultSink {
 export interface PathContext {
   /** Index of the virtqueue. */
   readonly index: number;
-  readonly queue: SplitQueue;
+  readonly queue: Virtqueue;
   /** Interrupt vector of the queue. */
   readonly vector: number;
   readonly statistics: QueueStatistics;

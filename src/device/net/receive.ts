@@ -19,7 +19,7 @@ import {
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import { type SplitQueue, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT } from "../virtqueue/split-queue.ts";
+import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import type { QueueStatistics } from "./statistics.ts";
 
@@ -40,7 +40,7 @@ const CHAIN = TAKE_CHAIN;
 export class ReceivePath implements QueuePath {
   readonly #index: number;
   readonly #vector: number;
-  readonly #queue: SplitQueue;
+  readonly #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;

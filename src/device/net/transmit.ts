@@ -18,7 +18,7 @@ import {
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import { type SplitQueue, TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT } from "../virtqueue/split-queue.ts";
+import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import type { QueueStatistics } from "./statistics.ts";
 import type { TransmitStaging } from "./transmit-staging.ts";
@@ -27,7 +27,7 @@ export class TransmitPath implements QueuePath {
   /** Without a link, frames are used and dropped. */
   linkUp = true;
   readonly #index: number;
-  readonly #queue: SplitQueue;
+  readonly #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #port: FramePort;
   readonly #staging: TransmitStaging;

@@ -30,22 +30,15 @@ import {
   usedAreaBytes,
   usedEventOffset,
 } from "../spec/split-ring.ts";
-import type { InterruptSource } from "../throttle/interrupt-source.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
-
-/** What `take` gives. */
-export const TAKE_EMPTY = 0;
-/** The chain is valid. */
-export const TAKE_CHAIN = 1;
-/** `chain.head` was taken, but its chain breaks a rule, see `fault`: return it with length 0. */
-export const TAKE_FAULT = 2;
-/** The ring breaks a rule, see `fault`: the device needs a reset. */
-export const TAKE_BROKEN = 3;
+import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
+const CHAIN = TAKE_CHAIN;
 
-export class SplitQueue implements InterruptSource {
+export class SplitQueue implements Virtqueue {
+  readonly memory: GuestMemory;
   /** Index of the next used entry, mod 2^16, as published in `used.idx`. */
   usedIdx = 0;
   /** Number of entries; 0 while the queue is not enabled. */
@@ -60,7 +53,6 @@ export class SplitQueue implements InterruptSource {
    */
   epoch = 0;
 
-  readonly #memory: GuestMemory;
   readonly #wantsKicks: boolean;
   #mask = 0;
   // Byte offsets of the three areas in the buffer, and element indices of the two rings in the u16 and u32 views.
@@ -82,7 +74,7 @@ export class SplitQueue implements InterruptSource {
 
   /** @param wantsKicks false if the card looks at the available ring anyway, as it does before it drops a frame */
   constructor(memory: GuestMemory, wantsKicks: boolean) {
-    this.#memory = memory;
+    this.memory = memory;
     this.#wantsKicks = wantsKicks;
   }
 
@@ -114,22 +106,16 @@ export class SplitQueue implements InterruptSource {
    * Takes over the driver's setup of the queue, all indices 0; touches no guest memory. Returns FAULT_QUEUE_SETUP, and
    * stays disabled, unless the size is a power of two and the areas are aligned, inside guest memory and apart (§2.7).
    */
-  enable(
-    size: number,
-    tableAddress: number,
-    availAddress: number,
-    usedAddress: number,
-    indirectAllowed: boolean,
-    eventIdx: boolean,
-  ): number {
+  enable(areas: QueueAreas): number {
     this.reset();
+    const { size, descAddress, driverAddress, deviceAddress } = areas;
     if (size < 1 || size > QUEUE_SIZE_MAX || (size & (size - 1)) !== 0) return FAULT_QUEUE_SETUP;
-    if (tableAddress % DESC_ALIGN !== 0 || availAddress % AVAIL_ALIGN !== 0 || usedAddress % USED_ALIGN !== 0) {
+    if (descAddress % DESC_ALIGN !== 0 || driverAddress % AVAIL_ALIGN !== 0 || deviceAddress % USED_ALIGN !== 0) {
       return FAULT_QUEUE_SETUP;
     }
-    const table = this.#memory.translate(tableAddress, descAreaBytes(size));
-    const avail = this.#memory.translate(availAddress, availAreaBytes(size));
-    const used = this.#memory.translate(usedAddress, usedAreaBytes(size));
+    const table = this.memory.translate(descAddress, descAreaBytes(size));
+    const avail = this.memory.translate(driverAddress, availAreaBytes(size));
+    const used = this.memory.translate(deviceAddress, usedAreaBytes(size));
     if (table < 0 || avail < 0 || used < 0) return FAULT_QUEUE_SETUP;
     // The used ring is ours to write, the other two are not (SDESC-4).
     const usedEnd = used + usedAreaBytes(size);
@@ -142,8 +128,8 @@ export class SplitQueue implements InterruptSource {
     this.#used = used;
     this.#availRing = (avail + AVAIL_RING) >>> 1;
     this.#usedRing = (used + USED_RING) >>> 2;
-    this.#indirectAllowed = indirectAllowed;
-    this.#eventIdx = eventIdx;
+    this.#indirectAllowed = areas.indirect;
+    this.#eventIdx = areas.eventIdx;
     return FAULT_NONE;
   }
 
@@ -179,7 +165,7 @@ export class SplitQueue implements InterruptSource {
   /** Loads `avail.idx` afresh; returns the number of available chains, 0 if the ring is broken or not started. */
   refresh(): number {
     if (!this.#started || this.broken) return 0;
-    const idx = this.#memory.loadAcquireU16(this.#avail + AVAIL_IDX);
+    const idx = this.memory.loadAcquireU16(this.#avail + AVAIL_IDX);
     const ahead = (idx - this.#nextAvail) & 0xffff;
     const taken = (this.#nextAvail - this.usedIdx) & 0xffff;
     // virtio 1.4 §2.7.6.1: idx never goes back. At most `size` chains are in the driver's hands or ours, so it
@@ -208,7 +194,7 @@ export class SplitQueue implements InterruptSource {
         this.#forbidKicks();
       }
     }
-    const memory = this.#memory;
+    const memory = this.memory;
     const head = memory.u16[this.#availRing + (this.#nextAvail & this.#mask)]!;
     if (head >= this.size) {
       this.#break(FAULT_HEAD_OUT_OF_RANGE);
@@ -216,7 +202,7 @@ export class SplitQueue implements InterruptSource {
     }
     this.#nextAvail = (this.#nextAvail + 1) & 0xffff;
     const fault = chain.read(memory, this.#table, this.size, head, this.#indirectAllowed);
-    if (fault === NO_FAULT) return TAKE_CHAIN;
+    if (fault === NO_FAULT) return CHAIN;
     this.fault = fault;
     return TAKE_FAULT;
   }
@@ -228,7 +214,7 @@ export class SplitQueue implements InterruptSource {
 
   /** Writes one used element; the driver sees it after `publish`. `lengthBytes` is what was written to the chain. */
   pushUsed(head: number, lengthBytes: number): void {
-    const u32 = this.#memory.u32;
+    const u32 = this.memory.u32;
     const index = this.#usedRing + (this.#nextUsed & this.#mask) * 2;
     u32[index] = head;
     u32[index + 1] = lengthBytes;
@@ -239,7 +225,7 @@ export class SplitQueue implements InterruptSource {
   publish(): void {
     this.#everUsed = true;
     this.usedIdx = this.#nextUsed;
-    this.#memory.storeReleaseU16(this.#used + USED_IDX, this.usedIdx);
+    this.memory.storeReleaseU16(this.#used + USED_IDX, this.usedIdx);
     // Moved along with the ring: left behind, it would call for a kick once in 2^16 buffers.
     if (this.#eventIdx && !this.#wantsKicks) this.#forbidKicks();
   }
@@ -260,11 +246,11 @@ export class SplitQueue implements InterruptSource {
       // SUSUP-4, SUSUP-5: the flags say nothing; an interrupt is wanted if the entry of index used_event is among
       // the new ones. In arithmetic mod 2^16, counted back from usedIdx: it was written usedIdx - used_event - 1
       // entries ago, and the new ones are the last usedIdx - since.
-      const event = this.#memory.loadAcquireU16(this.#avail + usedEventOffset(this.size));
+      const event = this.memory.loadAcquireU16(this.#avail + usedEventOffset(this.size));
       return ((this.usedIdx - event - 1) & 0xffff) < ((this.usedIdx - sinceUsedIdx) & 0xffff);
     }
     // SUSUP-1…3.
-    return (this.#memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
+    return (this.memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
   }
 
   mayHaveUnread(): boolean {
@@ -272,9 +258,9 @@ export class SplitQueue implements InterruptSource {
     if (!this.#started) return true;
     if (this.#eventIdx) {
       // A driver that has read everything and waits has put used_event at its last seen index, which is usedIdx.
-      return this.#memory.loadAcquireU16(this.#avail + usedEventOffset(this.size)) !== this.usedIdx;
+      return this.memory.loadAcquireU16(this.#avail + usedEventOffset(this.size)) !== this.usedIdx;
     }
-    return (this.#memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) !== 0;
+    return (this.memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) !== 0;
   }
 
   /**
@@ -288,9 +274,9 @@ export class SplitQueue implements InterruptSource {
    */
   armKick(): number {
     if (this.#eventIdx) {
-      this.#memory.storeReleaseU16(this.#used + availEventOffset(this.size), this.#nextAvail);
+      this.memory.storeReleaseU16(this.#used + availEventOffset(this.size), this.#nextAvail);
     } else {
-      this.#memory.storeReleaseU16(this.#used + USED_FLAGS, 0);
+      this.memory.storeReleaseU16(this.#used + USED_FLAGS, 0);
     }
     this.#armed = true;
     return this.refresh();
@@ -300,9 +286,9 @@ export class SplitQueue implements InterruptSource {
   #forbidKicks(): void {
     if (this.#eventIdx) {
       // SASUP-3 keeps the flags at 0. An event index that lies behind is reached only after a whole turn of 2^16.
-      this.#memory.u16[(this.#used + availEventOffset(this.size)) >>> 1] = this.#nextAvail - 1;
+      this.memory.u16[(this.#used + availEventOffset(this.size)) >>> 1] = this.#nextAvail - 1;
     } else {
-      this.#memory.u16[(this.#used + USED_FLAGS) >>> 1] = USED_F_NO_NOTIFY;
+      this.memory.u16[(this.#used + USED_FLAGS) >>> 1] = USED_F_NO_NOTIFY;
     }
   }
 

@@ -29,7 +29,7 @@ beforeEach(() => {
 
 function queueOf({ eventIdx = true, wantsKicks = true, started = true } = {}): SplitQueue {
   const queue = new SplitQueue(memory, wantsKicks);
-  expect(queue.enable(SIZE, driver.table, driver.avail, driver.used, true, eventIdx)).toBe(0);
+  expect(queue.enable(driver.areas({ eventIdx }))).toBe(0);
   if (started) queue.start();
   return queue;
 }
@@ -44,8 +44,10 @@ function useChains(queue: SplitQueue, count: number): void {
 }
 
 describe("enable", () => {
-  const setup = (size: number, table: number, avail: number, used: number): string =>
-    FAULTS[new SplitQueue(memory, true).enable(size, table, avail, used, false, false)]!.name;
+  const setup = (size: number, descAddress: number, driverAddress: number, deviceAddress: number): string => {
+    const areas = { size, descAddress, driverAddress, deviceAddress, indirect: false, eventIdx: false };
+    return FAULTS[new SplitQueue(memory, true).enable(areas)]!.name;
+  };
 
   test.each([
     0,
@@ -246,7 +248,7 @@ describe("taking chains", () => {
     driver.publish(0);
     driver.offer(3);
     driver.publish();
-    queue.enable(SIZE, driver.table, driver.avail, driver.used, true, true);
+    queue.enable(driver.areas());
     queue.start();
     expect(queue.take(chain)).toBe(CHAIN);
     expect(queue.usedIdx).toBe(0);
