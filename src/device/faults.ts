@@ -33,6 +33,9 @@ export const FAULT_QUEUE_IN_USE = 23;
 export const FAULT_QUEUE_INDEX = 24;
 export const FAULT_REGISTER_ACCESS = 25;
 export const FAULT_CONFIG_WRITE = 26;
+// Packed virtqueues.
+export const FAULT_CHAIN_UNENDED = 27;
+export const FAULT_AVAIL_WITHDRAWN = 28;
 
 /** One line of the fault table, for whoever shows faults to a person. */
 export interface FaultDescription {
@@ -79,6 +82,8 @@ export const FAULTS: readonly FaultDescription[] = [
   entry("queue-index", "a queue was selected or notified that does not exist", "virtio 1.4 §4.2.2"),
   entry("register-access", "a register access has a wrong offset, width or direction", "virtio 1.4 §4.2.2.2"),
   entry("config-write", "the configuration space was written", "virtio 1.4 §5.1.4.2"),
+  entry("chain-unended", "a packed chain runs on into descriptors that are not available", "virtio 1.4 §2.8.17", true),
+  entry("avail-withdrawn", "a packed descriptor that was available is not any more", "virtio 1.4 §2.8.16", true),
 ];
 
 function entry(name: string, meaning: string, section: string, fatal = false): FaultDescription {

@@ -210,3 +210,16 @@ test("case 7: a buffer that ends with the last byte of memory is legal", () => {
   expect(machine.receive(frameOf(60))).toEqual([{ head: 0, length: 72 }]);
   expect(machine.bytes(RAM_END - 60, 60)).toEqual(frameOf(60));
 });
+
+test("a receive buffer of no bytes does not lead back into the buffer before it, which is the driver's again", () => {
+  const machine = new CardMachine().bringUp(undefined, SIZE);
+  machine.rx.setDescriptor(0, { address: BUFFERS, length: 2048, flags: WRITE });
+  machine.rx.offer(0);
+  machine.rx.publish();
+  expect(machine.receive(frameOf(60))).toEqual([{ head: 0, length: 72 }]);
+  machine.rx.setDescriptor(1, { address: BUFFERS + 0x1000, length: 0, flags: WRITE });
+  machine.rx.offer(1);
+  machine.rx.publish();
+  expect(withinBounds(machine, [], () => machine.receive(frameOf(60)))).toEqual([{ head: 1, length: 0 }]);
+  expect(FAULTS[machine.faults[0]!.code]!.name).toBe("rx-too-small");
+});

@@ -233,3 +233,11 @@ test("what the driver changes after the chain was read changes nothing", () => {
   expect(segments()).toEqual([[0x2000, 100]]);
   expect(chain.writableBytes).toBe(100);
 });
+
+test("an empty chain keeps nothing of the chain before it", () => {
+  driver.setDescriptor(0, { address: 0x2000, length: 100, flags: WRITE });
+  driver.setDescriptor(1, { address: 0x2000, length: 0, flags: WRITE });
+  read(0);
+  expect(read(1)).toBe("none");
+  expect([chain.count, chain.lengths[0], chain.writableBytes]).toEqual([0, 0, 0]);
+});
