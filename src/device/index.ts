@@ -16,8 +16,9 @@ export {
 export { Frame, type FramePort } from "./link/frame-port.ts";
 export { LoopbackPort } from "./link/loopback.ts";
 export { type CopyWithin, GuestMemory, type MemoryRegion } from "./memory/guest-memory.ts";
-export { FEATURES, type FeatureName } from "./net/features.ts";
-export { NetCard, type NetCardOptions } from "./net/net-card.ts";
+export type { NetCardOptions } from "./net/card-options.ts";
+export { FEATURES, type FeatureDescription, type FeatureName } from "./net/feature-table.ts";
+export { NetCard } from "./net/net-card.ts";
 export { CardStatistics, QueueStatistics } from "./net/statistics.ts";
 export type { StagingArea } from "./net/transmit-staging.ts";
 export {

@@ -126,7 +126,6 @@ export class DeviceEnd {
     this.context = {
       index: 0,
       queue: this.queue,
-      vector: 0,
       statistics: new QueueStatistics(),
       memory: this.memory,
       chain: new DescriptorChain(SIZE_MAX),

@@ -102,7 +102,7 @@ class Card {
         return true;
       },
     };
-    const staging = new TransmitStaging(this.end.memory, undefined, FRAME_BYTES, FRAME_BYTES);
+    const staging = new TransmitStaging(this.end.memory, undefined, FRAME_BYTES);
     this.#path = new TransmitPath(this.end.context, port, staging);
     this.#path.configure(null);
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ALL_FEATURES, BUFFERS, CardMachine, frameOf, HEADER_BYTES, RX } from "../rings/card-machine.ts";
+import { BUFFERS, CardMachine, frameOf, HEADER_BYTES, PLAIN_FEATURES, RX } from "../rings/card-machine.ts";
 import { WRITE } from "../rings/split-driver.ts";
 
 const SIZE = 64;
@@ -20,7 +20,7 @@ const scenario = fc.record({
 test("every frame is delivered whole or dropped, and the buffers say exactly which (NRX-2, NRX-3)", () => {
   fc.assert(
     fc.property(scenario, ({ buffers, frames, budget, guard }) => {
-      const machine = new CardMachine({ ramBytes: 0x40000 }).bringUp(ALL_FEATURES, SIZE);
+      const machine = new CardMachine({ ramBytes: 0x40000 }).bringUp(PLAIN_FEATURES, SIZE);
       machine.card.throttle.vectors[0]!.freeMin = guard;
       // Lay the buffers out, one descriptor after the other, with a gap that must stay untouched.
       const places = new Map<number, { address: number; length: number }[]>();

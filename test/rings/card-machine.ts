@@ -20,20 +20,67 @@ export const CTRL = 2;
 
 // Feature bits, §5.1.3 and §6.
 export const BIT = {
+  CSUM: 0,
+  GUEST_CSUM: 1,
+  CTRL_GUEST_OFFLOADS: 2,
   MTU: 3,
   MAC: 5,
+  GUEST_TSO4: 7,
+  GUEST_TSO6: 8,
+  GUEST_ECN: 9,
+  GUEST_UFO: 10,
+  HOST_TSO4: 11,
+  HOST_TSO6: 12,
+  HOST_ECN: 13,
+  HOST_UFO: 14,
   MRG_RXBUF: 15,
   STATUS: 16,
   CTRL_VQ: 17,
+  CTRL_RX: 18,
+  CTRL_VLAN: 19,
+  CTRL_RX_EXTRA: 20,
+  GUEST_ANNOUNCE: 21,
+  MQ: 22,
+  CTRL_MAC_ADDR: 23,
   RING_INDIRECT_DESC: 28,
   RING_EVENT_IDX: 29,
   VERSION_1: 32,
+  ACCESS_PLATFORM: 33,
+  RING_PACKED: 34,
+  IN_ORDER: 35,
+  ORDER_PLATFORM: 36,
+  NOTIFICATION_DATA: 38,
+  NOTIF_CONFIG_DATA: 39,
+  RING_RESET: 40,
   SUSPEND: 43,
+  DEVICE_STATS: 50,
   VQ_NOTF_COAL: 52,
   NOTF_COAL: 53,
+  GUEST_USO4: 54,
+  GUEST_USO6: 55,
+  HOST_USO: 56,
+  HASH_REPORT: 57,
+  GUEST_HDRLEN: 59,
+  RSS: 60,
+  STANDBY: 62,
+  SPEED_DUPLEX: 63,
 } as const;
 export type Feature = keyof typeof BIT;
 export const ALL_FEATURES = Object.keys(BIT) as Feature[];
+/** What a driver without offloads, filters and several pairs accepts. */
+export const PLAIN_FEATURES: readonly Feature[] = [
+  "MTU",
+  "MAC",
+  "MRG_RXBUF",
+  "STATUS",
+  "CTRL_VQ",
+  "RING_INDIRECT_DESC",
+  "RING_EVENT_IDX",
+  "VERSION_1",
+  "SUSPEND",
+  "VQ_NOTF_COAL",
+  "NOTF_COAL",
+];
 
 // Registers, §4.2.2.
 export const REG = {
@@ -207,7 +254,7 @@ export class CardMachine {
   }
 
   /** Reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK. */
-  negotiate(features: readonly Feature[] = ALL_FEATURES): void {
+  negotiate(features: readonly Feature[] = PLAIN_FEATURES): void {
     this.write(REG.STATUS, 0);
     this.write(REG.STATUS, ACKNOWLEDGE);
     this.write(REG.STATUS, ACKNOWLEDGE | DRIVER);
@@ -238,7 +285,7 @@ export class CardMachine {
   }
 
   /** The whole initialisation sequence (§3.1.1), with three queues of `size` entries. */
-  bringUp(features: readonly Feature[] = ALL_FEATURES, size = 8): this {
+  bringUp(features: readonly Feature[] = PLAIN_FEATURES, size = 8): this {
     this.negotiate(features);
     this.setUpQueue(RX, 0x1000, size);
     this.setUpQueue(TX, 0x4000, size);

@@ -26,6 +26,8 @@ const BUFFER_BYTES_MAX = 2 ** 32;
 
 export class GuestMemory {
   readonly regions: readonly MemoryRegion[];
+  /** What stands between the addresses that a driver gives and this memory; null if they are the same. */
+  readonly translator: null = null;
   // Views of the whole buffer. Only `rebind` replaces them; take them afresh after any call that may have led there.
   u8!: Uint8Array;
   u16!: Uint16Array;

@@ -4,7 +4,7 @@
  */
 
 import type { Throttle } from "../throttle/throttle.ts";
-import type { Virtqueue } from "../virtqueue/virtqueue.ts";
+import type { QueueNumbering } from "./queue-numbering.ts";
 
 interface Parameters {
   maxUsecs: number;
@@ -16,19 +16,19 @@ export const COALESCE_TX = 1;
 
 export class Coalescing {
   readonly #throttle: Throttle;
-  // The receive and transmit queues alone: 2i and 2i + 1.
-  readonly #queues: readonly Virtqueue[];
+  readonly #isLive: (slot: number) => boolean;
   readonly #current: readonly Parameters[];
   // What RX_SET and TX_SET have set, indexed by COALESCE_*.
   readonly #defaults: readonly [Parameters, Parameters] = [none(), none()];
   // 1 for each queue whose parameters the throttle does not know yet.
   readonly #changed: Uint8Array;
 
-  constructor(throttle: Throttle, queues: readonly Virtqueue[]) {
+  /** Receive and transmit queues alone have parameters: slots 2i and 2i + 1. `isLive` tells whether one is enabled. */
+  constructor(throttle: Throttle, numbering: QueueNumbering, isLive: (slot: number) => boolean) {
     this.#throttle = throttle;
-    this.#queues = queues;
-    this.#current = queues.map(none);
-    this.#changed = new Uint8Array(queues.length);
+    this.#isLive = isLive;
+    this.#current = Array.from({ length: numbering.control }, none);
+    this.#changed = new Uint8Array(numbering.control);
   }
 
   /** RX_SET or TX_SET: sets all queues of a direction, and what those take that are enabled later. */
@@ -36,7 +36,7 @@ export class Coalescing {
     const defaults = this.#defaults[direction];
     defaults.maxUsecs = maxUsecs;
     defaults.maxPackets = maxPackets;
-    for (let index: number = direction; index < this.#queues.length; index += 2) {
+    for (let index: number = direction; index < this.#current.length; index += 2) {
       if (this.isEnabled(index)) this.#set(index, maxUsecs, maxPackets);
     }
   }
@@ -49,7 +49,7 @@ export class Coalescing {
   }
 
   isEnabled(index: number): boolean {
-    return index < this.#queues.length && this.#queues[index]!.started;
+    return index < this.#current.length && this.#isLive(index);
   }
 
   maxUsecs(index: number): number {
@@ -62,7 +62,7 @@ export class Coalescing {
 
   /** The queue was enabled: it takes the parameters of its direction (NCOAL-5, NCOAL-6). */
   queueEnabled(index: number): void {
-    if (index >= this.#queues.length) return;
+    if (index >= this.#current.length) return;
     const { maxUsecs, maxPackets } = this.#defaults[index % 2 === 0 ? COALESCE_RX : COALESCE_TX];
     this.#set(index, maxUsecs, maxPackets);
   }
@@ -72,7 +72,7 @@ export class Coalescing {
    * are in order.
    */
   apply(nowNs: number): void {
-    for (let index = 0; index < this.#queues.length; index++) {
+    for (let index = 0; index < this.#current.length; index++) {
       if (this.#changed[index] === 0 || !this.isEnabled(index)) continue;
       this.#changed[index] = 0;
       const { maxUsecs, maxPackets } = this.#current[index]!;

@@ -34,7 +34,7 @@ const REPLY_BYTES_MAX = ACK_BYTES + CTRL_COAL_BYTES;
 
 export class ControlPath implements QueuePath {
   readonly #index: number;
-  readonly #queue: Virtqueue;
+  #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #features: FeatureNegotiation;
   readonly #coalescing: Coalescing;
@@ -59,6 +59,10 @@ export class ControlPath implements QueuePath {
     this.#chain = context.chain;
     this.#throttle = context.throttle;
     this.#faults = context.faults;
+  }
+
+  attach(queue: Virtqueue): void {
+    this.#queue = queue;
   }
 
   /** Carries out what the driver has queued, at most `budgetCommands`; returns the number of chains. */

@@ -4,51 +4,19 @@
  */
 
 import { FAULT_FEATURES_LATE, FAULT_FEATURES_REFUSED, FAULT_NONE } from "../faults.ts";
-import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_SUSPEND, F_VERSION_1 } from "../spec/virtio.ts";
-import {
-  NET_F_CTRL_VQ,
-  NET_F_MAC,
-  NET_F_MRG_RXBUF,
-  NET_F_MTU,
-  NET_F_NOTF_COAL,
-  NET_F_STATUS,
-  NET_F_VQ_NOTF_COAL,
-} from "../spec/virtio-net.ts";
+import { F_ACCESS_PLATFORM, F_VERSION_1 } from "../spec/virtio.ts";
+import { FEATURES, type FeatureDescription, type FeatureName } from "./feature-table.ts";
 
-export type FeatureName =
-  | "MTU"
-  | "MAC"
-  | "MRG_RXBUF"
-  | "STATUS"
-  | "CTRL_VQ"
-  | "RING_INDIRECT_DESC"
-  | "RING_EVENT_IDX"
-  | "VERSION_1"
-  | "SUSPEND"
-  | "VQ_NOTF_COAL"
-  | "NOTF_COAL";
-
-interface Feature {
-  readonly name: FeatureName;
-  readonly bit: number;
-  /** Features without which this one may be neither offered nor accepted (virtio 1.4 §5.1.3.1). */
-  readonly needs: readonly FeatureName[];
+export interface FeatureOptions {
+  /** Features not to offer; what needs them is withheld too (FEAT-1). */
+  readonly withhold?: readonly FeatureName[] | undefined;
+  /** Features to offer beside those that are offered by default. */
+  readonly extra?: readonly FeatureName[] | undefined;
+  /** Exactly what to offer, in place of all that the card can do. */
+  readonly offer?: readonly FeatureName[] | undefined;
+  /** Features that this card cannot offer, each with the reason. */
+  readonly unavailable?: ReadonlyMap<FeatureName, string>;
 }
-
-/** All that the card can do, in the order of their bits. */
-export const FEATURES: readonly Feature[] = [
-  { name: "MTU", bit: NET_F_MTU, needs: [] },
-  { name: "MAC", bit: NET_F_MAC, needs: [] },
-  { name: "MRG_RXBUF", bit: NET_F_MRG_RXBUF, needs: [] },
-  { name: "STATUS", bit: NET_F_STATUS, needs: [] },
-  { name: "CTRL_VQ", bit: NET_F_CTRL_VQ, needs: [] },
-  { name: "RING_INDIRECT_DESC", bit: F_RING_INDIRECT_DESC, needs: [] },
-  { name: "RING_EVENT_IDX", bit: F_RING_EVENT_IDX, needs: [] },
-  { name: "VERSION_1", bit: F_VERSION_1, needs: [] },
-  { name: "SUSPEND", bit: F_SUSPEND, needs: [] },
-  { name: "VQ_NOTF_COAL", bit: NET_F_VQ_NOTF_COAL, needs: ["CTRL_VQ"] },
-  { name: "NOTF_COAL", bit: NET_F_NOTF_COAL, needs: ["CTRL_VQ"] },
-];
 
 /** 32-bit words of features that the card knows; all beyond read 0. */
 const FEATURE_WORDS = 2;
@@ -57,25 +25,51 @@ const FEATURE_WORDS = 2;
 export class FeatureNegotiation {
   readonly #offered = new Uint32Array(FEATURE_WORDS);
   readonly #accepted = new Uint32Array(FEATURE_WORDS);
+  readonly #options: FeatureOptions;
   // A bit beyond the last word was accepted.
   #acceptedBeyond = false;
   #settled = false;
 
   /**
-   * @param withhold features that are not offered, and with them those that need them (FEAT-1)
-   * @throws RangeError if a name is unknown, or VERSION_1 is to be withheld (RFB-1)
+   * @throws RangeError if a name is unknown, VERSION_1 is not to be offered (RFB-1), or a set that was asked for lacks what
+   * one of its features needs, or cannot be had
    */
-  constructor(withhold: readonly FeatureName[] = []) {
-    const names = FEATURES.map((feature) => feature.name);
-    for (const name of withhold) {
-      if (!names.includes(name)) {
-        throw new RangeError(`withhold: no such feature ${String(name)}; allowed are ${names.join(", ")}`);
+  constructor(options: FeatureOptions = {}) {
+    this.#options = options;
+    const { withhold = [], extra = [], offer, unavailable = new Map<FeatureName, string>() } = options;
+    checkNames("withhold", withhold);
+    checkNames("extra", extra);
+    for (const name of extra) checkAvailable("extra", name, unavailable);
+    if (withhold.includes("VERSION_1")) throw new RangeError("withhold: VERSION_1 must be offered (virtio 1.4 §6.2)");
+    if (offer !== undefined) {
+      if (withhold.length + extra.length > 0) {
+        throw new RangeError("offer: got withhold or extra too, allowed is offer alone: it says exactly what to offer");
       }
-      if (name === "VERSION_1") throw new RangeError("withhold: VERSION_1 must be offered (virtio 1.4 §6.2)");
+      checkOffer(offer, unavailable);
+      for (const { name, bit } of FEATURES) if (offer.includes(name)) setBit(this.#offered, bit);
+      return;
     }
-    for (const { name, bit, needs } of FEATURES) {
-      if (!withhold.includes(name) && !needs.some((need) => withhold.includes(need))) setBit(this.#offered, bit);
+    const names = new Set<FeatureName>();
+    for (const feature of FEATURES) {
+      const { name } = feature;
+      const wanted = (feature.byDefault && !unavailable.has(name)) || extra.includes(name);
+      if (wanted && !withhold.includes(name)) names.add(name);
     }
+    // What was left out takes along what needs it, and that in turn.
+    for (let before = -1; before !== names.size; ) {
+      before = names.size;
+      for (const feature of FEATURES) if (!isServed(feature, names)) names.delete(feature.name);
+    }
+    for (const { name, bit } of FEATURES) if (names.has(name)) setBit(this.#offered, bit);
+  }
+
+  /**
+   * A transport has what `name` needs (NOTIF_CONFIG_DATA exists on PCI alone): it is offered from now on, unless the
+   * embedder withheld it or chose the set. To be called before a driver is there.
+   */
+  offerFromTransport(name: FeatureName): void {
+    const { withhold = [], offer } = this.#options;
+    if (offer === undefined && !withhold.includes(name)) setBit(this.#offered, bitOf(name));
   }
 
   /** Offered features `32 * word … 32 * word + 31`. */
@@ -98,7 +92,8 @@ export class FeatureNegotiation {
 
   /**
    * The driver asks for FEATURES_OK. Returns FAULT_FEATURES_REFUSED, and leaves the negotiation open, if its set is no
-   * subset of the offered one, lacks VERSION_1 or breaks a dependency (FEAT-3, RFB-2).
+   * subset of the offered one, lacks VERSION_1 or breaks a dependency (FEAT-3, RFB-2). Behind an address translator
+   * nothing works without ACCESS_PLATFORM (§6.2).
    */
   settle(): number {
     if (this.#acceptedBeyond) return FAULT_FEATURES_REFUSED;
@@ -106,10 +101,10 @@ export class FeatureNegotiation {
       if ((this.#accepted[word]! & ~this.#offered[word]!) !== 0) return FAULT_FEATURES_REFUSED;
     }
     if (!hasBit(this.#accepted, F_VERSION_1)) return FAULT_FEATURES_REFUSED;
-    for (const { bit, needs } of FEATURES) {
-      if (hasBit(this.#accepted, bit) && !needs.every((need) => hasBit(this.#accepted, bitOf(need)))) {
-        return FAULT_FEATURES_REFUSED;
-      }
+    if (this.isOffered(F_ACCESS_PLATFORM) && !hasBit(this.#accepted, F_ACCESS_PLATFORM)) return FAULT_FEATURES_REFUSED;
+    const names = new Set(FEATURES.filter(({ bit }) => hasBit(this.#accepted, bit)).map(({ name }) => name));
+    for (const feature of FEATURES) {
+      if (names.has(feature.name) && !isServed(feature, names)) return FAULT_FEATURES_REFUSED;
     }
     this.#settled = true;
     return FAULT_NONE;
@@ -117,6 +112,11 @@ export class FeatureNegotiation {
 
   isOffered(bit: number): boolean {
     return hasBit(this.#offered, bit);
+  }
+
+  /** True from FEATURES_OK to the next reset. */
+  get settled(): boolean {
+    return this.#settled;
   }
 
   /** True if the feature is negotiated: accepted, and FEATURES_OK set. */
@@ -128,6 +128,64 @@ export class FeatureNegotiation {
     this.#accepted.fill(0);
     this.#acceptedBeyond = false;
     this.#settled = false;
+  }
+
+  saveState(): FeatureState {
+    return { offered: [...this.#offered], accepted: [...this.#accepted], settled: this.#settled };
+  }
+
+  /** @throws RangeError if the state belongs to a card that offers other features */
+  restoreState(state: FeatureState): void {
+    for (let word = 0; word < FEATURE_WORDS; word++) {
+      if (state.offered[word] !== this.#offered[word]) {
+        throw new RangeError(
+          `saved state offers features 0x${hex(state.offered)}, but this card 0x${hex([...this.#offered])}`,
+        );
+      }
+    }
+    this.reset();
+    this.#accepted.set(state.accepted);
+    this.#settled = state.settled;
+  }
+}
+
+/** All that `saveState` keeps of a negotiation: words of 32 features. */
+export interface FeatureState {
+  readonly offered: readonly number[];
+  readonly accepted: readonly number[];
+  readonly settled: boolean;
+}
+
+/** True if all that the feature needs is among `names`. */
+function isServed(feature: FeatureDescription, names: ReadonlySet<FeatureName>): boolean {
+  const oneOf = feature.needsOneOf;
+  return feature.needs.every((need) => names.has(need)) && (oneOf === undefined || oneOf.some((n) => names.has(n)));
+}
+
+function checkNames(option: string, names: readonly FeatureName[]): void {
+  const known = FEATURES.map(({ name }) => name);
+  for (const name of names) {
+    if (!known.includes(name)) {
+      throw new RangeError(`${option}: no such feature ${String(name)}; allowed are ${known.join(", ")}`);
+    }
+  }
+}
+
+function checkAvailable(option: string, name: FeatureName, unavailable: ReadonlyMap<FeatureName, string>): void {
+  const reason = unavailable.get(name);
+  if (reason !== undefined) throw new RangeError(`${option}: ${name} cannot be offered: ${reason}`);
+}
+
+function checkOffer(offer: readonly FeatureName[], unavailable: ReadonlyMap<FeatureName, string>): void {
+  checkNames("offer", offer);
+  if (!offer.includes("VERSION_1")) throw new RangeError("offer: VERSION_1 must be offered (virtio 1.4 §6.2)");
+  const names = new Set(offer);
+  for (const feature of FEATURES) {
+    if (!names.has(feature.name)) continue;
+    checkAvailable("offer", feature.name, unavailable);
+    if (isServed(feature, names)) continue;
+    const needs = [...feature.needs, ...(feature.needsOneOf === undefined ? [] : [feature.needsOneOf.join(" or ")])];
+    throw new RangeError(`offer: ${feature.name} needs ${needs.join(" and ")}, got ${offer.join(", ")}`);
   }
 }
 
@@ -141,4 +199,11 @@ function hasBit(words: Uint32Array, bit: number): boolean {
 
 function bitOf(name: FeatureName): number {
   return FEATURES.find((feature) => feature.name === name)!.bit;
+}
+
+function hex(words: readonly number[]): string {
+  return [...words]
+    .reverse()
+    .map((word) => (word >>> 0).toString(16).padStart(8, "0"))
+    .join("");
 }

@@ -8,13 +8,18 @@
  */
 
 import { FAULT_NONE } from "../faults.ts";
-import type { InterruptSink } from "../interrupts.ts";
 import { Frame, type FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
-import { QUEUE_SIZE_MAX } from "../spec/split-ring.ts";
-import { ETHERNET_HEADER_BYTES, MTU_MAX, VLAN_TAG_BYTES } from "../spec/virtio-net.ts";
-import { Throttle } from "../throttle/throttle.ts";
+import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
+import { NO_VECTOR, Throttle } from "../throttle/throttle.ts";
+import {
+  checkPortAndSize,
+  MTU_DEFAULT,
+  type NetCardOptions,
+  negotiationFor,
+  QUEUE_SIZE_DEFAULT,
+} from "./card-options.ts";
 import { ConfigSpace } from "./config-space.ts";
 import {
   DeviceStatus,
@@ -24,78 +29,64 @@ import {
   TRANSITION_STOP,
   TRANSITION_SUSPEND,
 } from "./device-status.ts";
-import { type FeatureName, FeatureNegotiation } from "./features.ts";
+import type { FeatureNegotiation } from "./features.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
-import { PAIRS, QUEUE_COUNT, QueueBank } from "./queue-bank.ts";
+import { QueueBank } from "./queue-bank.ts";
+import { QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink } from "./queue-path.ts";
 import { CardStatistics } from "./statistics.ts";
-import { type StagingArea, TransmitStaging } from "./transmit-staging.ts";
+import { TransmitStaging } from "./transmit-staging.ts";
 
-export interface NetCardOptions {
-  readonly memory: GuestMemory;
-  readonly port: FramePort;
-  readonly interrupts: InterruptSink;
-  /** Six bytes of a unicast address. */
-  readonly mac: ArrayLike<number>;
-  /** Largest payload of a frame, 68…65535 bytes; default 1500. */
-  readonly mtu?: number;
-  /** Largest size that the driver may give a queue, a power of two up to 32768; default 1024. */
-  readonly queueSizeMax?: number;
-  /** Features not to offer; what needs them is withheld too. */
-  readonly withhold?: readonly FeatureName[];
-  readonly observer?: CardObserver;
-  /** vCPUs of the guest; default 1. */
-  readonly vcpus?: number;
-  /** Interrupt vectors; default 1, as MMIO has. */
-  readonly vectors?: number;
-  /** Where transmitted frames are gathered; by default memory of the card's own. */
-  readonly txStaging?: StagingArea;
-}
-
-const MTU_DEFAULT = 1500;
-const QUEUE_SIZE_DEFAULT = 1024;
+/** The vector of configuration changes on a transport that has no more than one. */
+const SHARED_VECTOR = 0;
 
 export class NetCard implements FaultSink {
   readonly memory: GuestMemory;
   /** The interrupt throttle, which the host programs. */
   readonly throttle: Throttle;
-  readonly statistics = new CardStatistics(QUEUE_COUNT);
+  readonly statistics: CardStatistics;
   readonly features: FeatureNegotiation;
   readonly config: ConfigSpace;
   readonly interruptStatus: InterruptStatus;
   readonly queues: QueueBank;
+  readonly #numbering: QueueNumbering;
   readonly #status: DeviceStatus;
   readonly #port: FramePort;
   readonly #observer: CardObserver | null;
   readonly #frame: Frame;
   #polling = false;
+  #sharedVector = true;
+  #configVector = NO_VECTOR;
   // Link state to be shown when the driver resumes the card; null if it has not changed since.
   #heldLinkUp: boolean | null = null;
 
   /** @throws RangeError for an option out of range; the message says what was got and what is allowed */
   constructor(options: NetCardOptions) {
-    const { memory, port, mac, mtu = MTU_DEFAULT, queueSizeMax = QUEUE_SIZE_DEFAULT } = options;
-    this.features = new FeatureNegotiation(options.withhold);
-    this.config = new ConfigSpace(this.features, mac, mtu, PAIRS);
+    const { memory, port, mac, mtu = MTU_DEFAULT, queueSizeMax = QUEUE_SIZE_DEFAULT, pairs = 1 } = options;
+    const { speedMbps, duplex, observer = null } = options;
+    this.features = negotiationFor(options);
+    this.config = new ConfigSpace(this.features, { mac, mtu, pairs, speedMbps, duplex });
     checkPortAndSize(port, mtu, queueSizeMax);
     this.memory = memory;
+    this.#numbering = new QueueNumbering(pairs, this.features);
+    this.statistics = new CardStatistics(this.#numbering.slotCount);
     this.interruptStatus = new InterruptStatus(options.interrupts);
-    this.#observer = options.observer ?? null;
-    this.throttle = new Throttle(options.vectors ?? 1, options.vcpus ?? 1, this.interruptStatus, this.#observer);
+    this.#observer = observer;
+    this.throttle = new Throttle(options.vectors ?? 1, options.vcpus ?? 1, this.interruptStatus, observer);
     this.#status = new DeviceStatus(this.features);
     this.#port = port;
     this.#frame = new Frame(memory.u8);
-    const frameBytesMax = Math.min(port.maxFrameBytes, MTU_MAX + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES);
     this.queues = new QueueBank({
       memory,
       port,
       throttle: this.throttle,
-      observer: this.#observer,
+      observer,
       faults: this,
       statistics: this.statistics,
       features: this.features,
+      numbering: this.#numbering,
       status: this.#status,
-      staging: new TransmitStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES, frameBytesMax),
+      staging: new TransmitStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
       mtu,
       queueSizeMax,
     });
@@ -141,10 +132,16 @@ export class NetCard implements FaultSink {
     if (this.config.setLinkUp(up) && this.#status.live) this.throttle.configChanged(nowNs);
   }
 
+  /** Asks the driver for gratuitous packets, which make the network learn where the card is (§5.1.9.5.4). */
+  announce(nowNs: number): void {
+    if (!this.features.has(NET_F_GUEST_ANNOUNCE)) return;
+    if (this.config.setAnnouncing(true) && this.#status.live) this.throttle.configChanged(nowNs);
+  }
+
   /** Frames taken off the wire since the card was made, dropped ones included. */
   get framesArrived(): number {
     let frames = 0;
-    for (let pair = 0; pair < PAIRS; pair++) {
+    for (let pair = 0; pair < this.#numbering.pairs; pair++) {
       const { frames: delivered, dropped } = this.statistics.queues[2 * pair]!;
       frames += delivered + dropped;
     }
@@ -180,6 +177,31 @@ export class NetCard implements FaultSink {
     if (fault !== FAULT_NONE) this.guestFault(fault, nowNs);
   }
 
+  /** The vector that the driver has given to configuration changes, or NO_VECTOR. */
+  get configVector(): number {
+    return this.#configVector;
+  }
+
+  /** The driver gives configuration changes a vector: an index below `throttle.vectors.length`, or NO_VECTOR. */
+  setConfigVector(vector: number): void {
+    this.#configVector = vector;
+    this.#applyConfigVector();
+  }
+
+  /**
+   * True, as at first: all interrupts go to vector 0, as on MMIO or with INTx. False: each to the vector that the driver
+   * has given it, as with MSI-X. What the driver has assigned is remembered either way.
+   */
+  useSharedVector(shared: boolean, nowNs: number): void {
+    this.#sharedVector = shared;
+    this.#applyConfigVector();
+    this.queues.useSharedVector(shared, nowNs);
+  }
+
+  #applyConfigVector(): void {
+    this.throttle.configVector = this.#sharedVector ? SHARED_VECTOR : this.#configVector;
+  }
+
   // --- faults of the driver ------------------------------------------------------------------------------------------
 
   guestFault(code: number, nowNs: number): void {
@@ -207,9 +229,12 @@ export class NetCard implements FaultSink {
   /** RESET-1, RESET-2. What the host has programmed, and the statistics, stay. */
   #reset(nowNs: number): void {
     this.statistics.resets++;
-    this.queues.reset();
+    this.queues.resetAll();
     this.features.reset();
+    this.config.reset();
     this.throttle.reset();
+    this.#configVector = NO_VECTOR;
+    this.#applyConfigVector();
     this.interruptStatus.value = 0;
     this.#showHeldLink(nowNs);
   }
@@ -242,28 +267,16 @@ export class NetCard implements FaultSink {
   #receive(budgetFrames: number, nowNs: number): number {
     const port = this.#port;
     const frame = this.#frame;
-    const receiver = this.queues.receivers[0]!;
+    const pair = 0;
+    const receiver = this.queues.receivers[pair]!;
     let frames = 0;
     while (frames < budgetFrames && port.receive(frame, nowNs)) {
       frames++;
-      if (this.queues.receives && this.config.linkUp) receiver.accept(frame, nowNs);
+      if (this.queues.receivesOn(pair) && this.config.linkUp) receiver.accept(frame, nowNs);
       else receiver.refuse(frame, this.#status.suspended ? DROP_SUSPENDED : DROP_NOT_READY, nowNs);
     }
     receiver.finish(nowNs);
     if (frames >= budgetFrames) this.queues.workDueNs = nowNs;
     return frames;
-  }
-}
-
-/** Throws RangeError unless `sizeMax` is a queue size, and `port` takes the frames that the card must forward (NCFG-6). */
-function checkPortAndSize(port: FramePort, mtu: number, sizeMax: number): void {
-  if (!Number.isInteger(sizeMax) || sizeMax < 1 || sizeMax > QUEUE_SIZE_MAX || (sizeMax & (sizeMax - 1)) !== 0) {
-    throw new RangeError(`queueSizeMax is ${sizeMax}; it must be a power of two from 1 to ${QUEUE_SIZE_MAX}`);
-  }
-  const owedBytes = mtu + ETHERNET_HEADER_BYTES;
-  if (!(port.maxFrameBytes >= owedBytes)) {
-    throw new RangeError(
-      `port.maxFrameBytes is ${port.maxFrameBytes}; with mtu ${mtu} it must be at least ${owedBytes}`,
-    );
   }
 }

@@ -1,32 +1,31 @@
 /**
- * The queues of a card: what the driver has set up, which of them live, and the path that serves each. Pair i has the
- * queues 2i (receive) and 2i + 1 (transmit); the control queue comes last (virtio 1.4 §5.1.2).
+ * The queues of a card: what the driver has set up, which of them live, and the path that serves each. Transports name a
+ * queue by its index, everything inside by its slot (queue-numbering.ts).
  */
 
 import { FAULT_NONE, FAULT_QUEUE_IN_USE, FAULT_QUEUE_INDEX, FAULT_QUEUE_SETUP } from "../faults.ts";
 import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import { CAUSE_KIND_CTRL, CAUSE_KIND_RX, CAUSE_KIND_TX, type CardObserver } from "../observer.ts";
+import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ, NET_F_MRG_RXBUF, NET_F_MTU } from "../spec/virtio-net.ts";
-import type { Throttle } from "../throttle/throttle.ts";
+import { NO_VECTOR, type Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { AREA_DESC, AREA_DEVICE, AREA_DRIVER, QueueSetup } from "../virtqueue/queue-setup.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
+import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 import { Coalescing } from "./coalescing.ts";
 import { ControlPath } from "./control.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import { ReceivePath } from "./receive.ts";
 import type { CardStatistics } from "./statistics.ts";
 import { TransmitPath } from "./transmit.ts";
 import type { TransmitStaging } from "./transmit-staging.ts";
 
-export const PAIRS = 1;
-const CONTROL_QUEUE = 2 * PAIRS;
-export const QUEUE_COUNT = CONTROL_QUEUE + 1;
-/** The one vector that all queues share. */
+/** The one vector that all queues share on a transport that has no more. */
 const SHARED_VECTOR = 0;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -39,6 +38,7 @@ export interface QueueBankParts {
   readonly faults: FaultSink;
   readonly statistics: CardStatistics;
   readonly features: FeatureNegotiation;
+  readonly numbering: QueueNumbering;
   readonly status: DeviceStatus;
   readonly staging: TransmitStaging;
   readonly mtu: number;
@@ -48,59 +48,79 @@ export interface QueueBankParts {
 export class QueueBank {
   /** When work became due that only a poll can do; Infinity if none is. */
   workDueNs = NEVER;
+  /** Indexed by pair. */
   readonly receivers: readonly ReceivePath[];
   readonly #parts: QueueBankParts;
+  readonly #numbering: QueueNumbering;
   readonly #coalescing: Coalescing;
   readonly #transmitters: readonly TransmitPath[];
   readonly #control: ControlPath;
-  // Indexed by virtqueue. Queues that are not offered have no setup.
-  readonly #queues: readonly SplitQueue[];
+  // All that follows is indexed by slot.
+  readonly #queues: Virtqueue[];
   readonly #setups: readonly QueueSetup[];
   readonly #paths: readonly QueuePath[];
-  readonly #kicked = new Uint8Array(QUEUE_COUNT);
+  readonly #kicked: Uint8Array;
+  readonly #vectors: Int16Array;
+  #sharedVector = true;
 
   constructor(parts: QueueBankParts) {
-    const { memory, throttle, observer, faults, statistics, features, queueSizeMax } = parts;
+    const { memory, throttle, observer, faults, statistics, features, numbering, queueSizeMax } = parts;
     this.#parts = parts;
-    const offered = features.isOffered(NET_F_CTRL_VQ) ? QUEUE_COUNT : CONTROL_QUEUE;
-    this.#setups = Array.from({ length: offered }, () => new QueueSetup(queueSizeMax));
+    this.#numbering = numbering;
+    const slots = Array.from({ length: numbering.slotCount }, (_, slot) => slot);
+    this.#setups = slots.map(() => new QueueSetup(queueSizeMax));
+    this.#kicked = new Uint8Array(slots.length);
+    this.#vectors = new Int16Array(slots.length).fill(NO_VECTOR);
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
-    this.#queues = Array.from({ length: QUEUE_COUNT }, (_, i) => new SplitQueue(memory, kindOf(i) !== CAUSE_KIND_RX));
-    this.#coalescing = new Coalescing(throttle, this.#queues.slice(0, CONTROL_QUEUE));
+    this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
+    this.#coalescing = new Coalescing(throttle, numbering, (slot) => this.#queues[slot]!.started);
     const chain = new DescriptorChain(queueSizeMax);
     const contexts = this.#queues.map((queue, index): PathContext => {
-      const own = { index, queue, vector: SHARED_VECTOR, statistics: statistics.queues[index]! };
-      return { ...own, memory, chain, throttle, observer, faults };
+      return { index, queue, statistics: statistics.queues[index]!, memory, chain, throttle, observer, faults };
     });
-    const pairs = Array.from({ length: PAIRS }, (_, pair) => pair);
+    const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    this.#control = new ControlPath(contexts[CONTROL_QUEUE]!, features, this.#coalescing);
+    this.#control = new ControlPath(contexts[numbering.control]!, features, this.#coalescing);
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), this.#control];
   }
 
   // --- what the driver does with queues, through its transport -------------------------------------------------------
 
-  /** Queues that exist; the last one is the control queue if VIRTIO_NET_F_CTRL_VQ is offered. */
+  /** Queues that the card has, the control queue included. */
   get count(): number {
-    return this.#setups.length;
+    return this.#numbering.offeredCount;
+  }
+
+  exists(index: number): boolean {
+    return this.#numbering.slotOf(index) !== NO_SLOT;
   }
 
   /** Largest size of a queue, 0 if it does not exist. */
   sizeMax(index: number): number {
-    return this.#setups[index]?.sizeMax ?? 0;
+    return this.exists(index) ? this.#parts.queueSizeMax : 0;
+  }
+
+  /** Size that the driver has set, or the largest; 0 if the queue does not exist. */
+  sizeOf(index: number): number {
+    return this.#setups[this.#numbering.slotOf(index)]?.size ?? 0;
   }
 
   isEnabled(index: number): boolean {
-    return this.#queues[index]?.enabled ?? false;
+    return this.#queues[this.#numbering.slotOf(index)]?.enabled ?? false;
+  }
+
+  /** The setup as it stands, for a transport whose registers can be read back; null if the queue does not exist. */
+  peekSetup(index: number): QueueSetup | null {
+    return this.#setups[this.#numbering.slotOf(index)] ?? null;
   }
 
   /** What the driver writes about a queue that is not enabled; null, and a fault, if it is, or does not exist. */
   setupOf(index: number, nowNs: number): QueueSetup | null {
-    const setup = this.#setups[index];
-    if (setup === undefined) this.#parts.faults.guestFault(FAULT_QUEUE_INDEX, nowNs);
-    else if (this.isEnabled(index)) this.#parts.faults.chainFault(index, FAULT_QUEUE_IN_USE, nowNs);
-    else return setup;
+    const slot = this.#numbering.slotOf(index);
+    if (slot === NO_SLOT) this.#parts.faults.guestFault(FAULT_QUEUE_INDEX, nowNs);
+    else if (this.#queues[slot]!.enabled) this.#parts.faults.chainFault(slot, FAULT_QUEUE_IN_USE, nowNs);
+    else return this.#setups[slot]!;
     return null;
   }
 
@@ -108,11 +128,13 @@ export class QueueBank {
   enable(index: number, nowNs: number): void {
     const setup = this.setupOf(index, nowNs);
     if (setup === null) return;
+    const slot = this.#numbering.slotOf(index);
     const { features, status, faults } = this.#parts;
-    const negotiated = status.featuresOk && (index !== CONTROL_QUEUE || features.has(NET_F_CTRL_VQ));
+    const negotiated = status.featuresOk && (slot !== this.#numbering.control || features.has(NET_F_CTRL_VQ));
     let fault: number = FAULT_QUEUE_SETUP;
     if (negotiated && !status.suspended && setup.size <= setup.sizeMax) {
-      fault = this.#queues[index]!.enable({
+      this.#chooseRing(slot);
+      fault = this.#queues[slot]!.enable({
         size: setup.size,
         descAddress: setup.address(AREA_DESC),
         driverAddress: setup.address(AREA_DRIVER),
@@ -121,27 +143,62 @@ export class QueueBank {
         eventIdx: features.has(F_RING_EVENT_IDX),
       });
     }
-    if (fault !== FAULT_NONE) faults.chainFault(index, fault, nowNs);
-    else if (status.live) this.#startQueue(index, nowNs);
+    if (fault !== FAULT_NONE) faults.chainFault(slot, fault, nowNs);
+    else if (status.live) this.#startQueue(slot, nowNs);
   }
 
   /** The queue is touched no more, and has forgotten everything but its setup (VQRST-1, VQRST-2, MMIO-7). */
   disable(index: number): void {
-    if (!this.isEnabled(index)) return;
-    this.#queues[index]!.reset();
-    this.#paths[index]!.abandon();
-    this.#kicked[index] = 0;
-    this.#parts.throttle.detachQueue(index);
+    const slot = this.#numbering.slotOf(index);
+    if (slot === NO_SLOT || !this.#queues[slot]!.enabled) return;
+    this.#queues[slot]!.reset();
+    this.#paths[slot]!.abandon();
+    this.#kicked[slot] = 0;
+    this.#parts.throttle.detachQueue(slot);
+  }
+
+  /** The driver resets one queue (RING_RESET): it is as after a reset of the device, and may be set up anew (VQRST-2). */
+  reset(index: number): void {
+    this.disable(index);
+    this.peekSetup(index)?.reset();
   }
 
   /** The driver has made buffers available; the next poll looks. Kicks that nobody needs do no harm (SASUP-5). */
   kick(index: number, nowNs: number): void {
-    if (index >= this.#setups.length) {
+    const slot = this.#numbering.slotOf(index);
+    if (slot === NO_SLOT) {
       this.#parts.faults.guestFault(FAULT_QUEUE_INDEX, nowNs);
       return;
     }
-    this.#parts.statistics.queues[index]!.kicks++;
-    if (this.#queues[index]!.started && kindOf(index) !== CAUSE_KIND_RX) this.#lookAt(index, nowNs);
+    this.#parts.statistics.queues[slot]!.kicks++;
+    if (this.#queues[slot]!.started && this.#numbering.kindOf(slot) !== CAUSE_KIND_RX) this.#lookAt(slot, nowNs);
+  }
+
+  // --- interrupt vectors ---------------------------------------------------------------------------------------------
+
+  /** The vector that the driver has given to a queue, or NO_VECTOR; kept, but without effect, while one is shared. */
+  vectorOf(index: number): number {
+    return this.#vectors[this.#numbering.slotOf(index)] ?? NO_VECTOR;
+  }
+
+  /** The driver gives a queue a vector: an index below `throttle.vectors.length`, or NO_VECTOR. */
+  setVector(index: number, vector: number, nowNs: number): void {
+    const slot = this.#numbering.slotOf(index);
+    if (slot === NO_SLOT) return;
+    this.#vectors[slot] = vector;
+    this.#parts.throttle.assignVector(slot, this.#vectorInForce(slot), nowNs);
+  }
+
+  /** Vector 0 for all queues, or each queue's own. */
+  useSharedVector(shared: boolean, nowNs: number): void {
+    this.#sharedVector = shared;
+    for (let slot = 0; slot < this.#vectors.length; slot++) {
+      this.#parts.throttle.assignVector(slot, this.#vectorInForce(slot), nowNs);
+    }
+  }
+
+  #vectorInForce(slot: number): number {
+    return this.#sharedVector ? SHARED_VECTOR : this.#vectors[slot]!;
   }
 
   // --- the life of the device ----------------------------------------------------------------------------------------
@@ -152,8 +209,8 @@ export class QueueBank {
     const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
     for (const receiver of this.receivers) receiver.configure(features.has(NET_F_MRG_RXBUF), mtuInForce);
     for (const transmitter of this.#transmitters) transmitter.configure(mtuInForce);
-    for (let index = 0; index < QUEUE_COUNT; index++) {
-      if (this.isEnabled(index)) this.#startQueue(index, nowNs);
+    for (let slot = 0; slot < this.#queues.length; slot++) {
+      if (this.#queues[slot]!.enabled) this.#startQueue(slot, nowNs);
     }
   }
 
@@ -169,19 +226,20 @@ export class QueueBank {
 
   /** Goes on after `stop`, where it stood. */
   resume(nowNs: number): void {
-    for (let index = 0; index < QUEUE_COUNT; index++) {
-      if (!this.isEnabled(index)) continue;
-      this.#queues[index]!.start();
-      this.#lookAt(index, nowNs);
+    for (let slot = 0; slot < this.#queues.length; slot++) {
+      if (!this.#queues[slot]!.enabled) continue;
+      this.#queues[slot]!.start();
+      this.#lookAt(slot, nowNs);
     }
   }
 
   /** RESET-1, MMIO-5, NCOAL-9. */
-  reset(): void {
+  resetAll(): void {
     for (const queue of this.#queues) queue.reset();
     for (const setup of this.#setups) setup.reset();
     for (const path of this.#paths) path.abandon();
     this.#coalescing.reset();
+    this.#vectors.fill(NO_VECTOR);
     this.#kicked.fill(0);
     this.workDueNs = NEVER;
   }
@@ -191,31 +249,35 @@ export class QueueBank {
     for (const transmitter of this.#transmitters) transmitter.linkUp = up;
   }
 
-  #startQueue(index: number, nowNs: number): void {
-    const queue = this.#queues[index]!;
+  #chooseRing(_slot: number): void {}
+
+  #startQueue(slot: number, nowNs: number): void {
+    const queue = this.#queues[slot]!;
     queue.start();
-    this.#parts.throttle.attachQueue(index, kindOf(index), queue, SHARED_VECTOR);
-    this.#coalescing.queueEnabled(index);
+    this.#parts.throttle.attachQueue(slot, this.#numbering.kindOf(slot), queue, this.#vectorInForce(slot));
+    this.#coalescing.queueEnabled(slot);
     this.#coalescing.apply(nowNs);
-    this.#lookAt(index, nowNs);
+    this.#lookAt(slot, nowNs);
   }
 
   /** Buffers wait in the queue, or may wait without a kick that told of them. */
-  #lookAt(index: number, nowNs: number): void {
-    this.#kicked[index] = 1;
+  #lookAt(slot: number, nowNs: number): void {
+    this.#kicked[slot] = 1;
     this.workDueNs = Math.min(this.workDueNs, nowNs);
   }
 
   // --- work ----------------------------------------------------------------------------------------------------------
 
-  /** True while the receive queue of pair 0 lives: it takes all frames. */
-  get receives(): boolean {
-    return this.#queues[0]!.started;
+  /** True while the receive queue of `pair` lives. */
+  receivesOn(pair: number): boolean {
+    return this.#queues[2 * pair]!.started;
   }
 
-  /** Buffers that receive queue 0 has for the card; reads the ring. */
+  /** Buffers that the receive queues have for the card; reads the rings. */
   get freeReceiveBuffers(): number {
-    return this.#queues[0]!.refresh();
+    let buffers = 0;
+    for (let pair = 0; pair < this.#numbering.pairs; pair++) buffers += this.#queues[2 * pair]!.refresh();
+    return buffers;
   }
 
   /** Serves the control queue, then the transmit queues, at most `budgetFrames` chains of each; returns their number. */
@@ -223,38 +285,32 @@ export class QueueBank {
     if (this.workDueNs === NEVER) return 0;
     // Until it is known to be done: the port may throw.
     this.workDueNs = nowNs;
-    let chains = this.#serveQueue(CONTROL_QUEUE, this.#control, budgetFrames, nowNs);
-    for (let pair = 0; pair < PAIRS; pair++) {
+    let chains = this.#serveQueue(this.#numbering.control, this.#control, budgetFrames, nowNs);
+    for (let pair = 0; pair < this.#numbering.pairs; pair++) {
       chains += this.#serveQueue(2 * pair + 1, this.#transmitters[pair]!, budgetFrames, nowNs);
     }
     this.workDueNs = this.#isWorkLeft() ? nowNs : NEVER;
     return chains;
   }
 
-  #serveQueue(index: number, path: TransmitPath | ControlPath, budgetFrames: number, nowNs: number): number {
-    if (!this.#mayHoldBuffers(index)) return 0;
-    this.#kicked[index] = 0;
+  #serveQueue(slot: number, path: TransmitPath | ControlPath, budgetFrames: number, nowNs: number): number {
+    if (!this.#mayHoldBuffers(slot)) return 0;
+    this.#kicked[slot] = 0;
     return path.run(budgetFrames, nowNs);
   }
 
   /** False for a queue that is armed: it is empty until its driver kicks. */
-  #mayHoldBuffers(index: number): boolean {
-    const queue = this.#queues[index]!;
-    return queue.started && (!queue.armed || this.#kicked[index] === 1);
+  #mayHoldBuffers(slot: number): boolean {
+    const queue = this.#queues[slot]!;
+    return queue.started && (!queue.armed || this.#kicked[slot] === 1);
   }
 
   /** True if a budget has run out, or a queue was kicked from inside the calls to the outside. */
   #isWorkLeft(): boolean {
-    if (this.#mayHoldBuffers(CONTROL_QUEUE)) return true;
-    for (let pair = 0; pair < PAIRS; pair++) {
+    if (this.#mayHoldBuffers(this.#numbering.control)) return true;
+    for (let pair = 0; pair < this.#numbering.pairs; pair++) {
       if (this.#mayHoldBuffers(2 * pair + 1)) return true;
     }
     return false;
   }
-}
-
-/** CAUSE_KIND_* of a queue index. */
-function kindOf(index: number): number {
-  if (index === CONTROL_QUEUE) return CAUSE_KIND_CTRL;
-  return index % 2 === 0 ? CAUSE_KIND_RX : CAUSE_KIND_TX;
 }

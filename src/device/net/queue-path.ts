@@ -19,11 +19,10 @@ export interface FaultSink {
 
 /** What a path works with. */
 export interface PathContext {
-  /** Index of the virtqueue. */
+  /** Slot of the virtqueue, by which statistics, throttle and observer know it. */
   readonly index: number;
+  /** The queue that the path begins with. */
   readonly queue: Virtqueue;
-  /** Interrupt vector of the queue. */
-  readonly vector: number;
   readonly statistics: QueueStatistics;
   readonly memory: GuestMemory;
   /** Scratch for the chain at hand, shared by all paths: none keeps a chain over a call to the outside. */
@@ -35,6 +34,8 @@ export interface PathContext {
 
 /** A path collects used buffers in a batch. */
 export interface QueuePath {
+  /** Serves another queue from here on: the driver has chosen the other kind of ring. */
+  attach(queue: Virtqueue): void;
   /** Publishes the batch, if there is one, and lets the throttle know. */
   finish(nowNs: number): void;
   /** Forgets the batch: the queue was reset. */

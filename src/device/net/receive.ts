@@ -9,7 +9,6 @@ import { FAULT_CHAIN_TOO_LONG, FAULT_NONE, FAULT_RX_READABLE, FAULT_RX_TOO_SMALL
 import type { Frame } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_FAULT, DROP_NO_BUFFER, DROP_TOO_LONG } from "../observer.ts";
-import { URGENT_FILTER_OFF } from "../spec/throttle-registers.ts";
 import {
   ETHERNET_HEADER_BYTES,
   NET_HDR_BYTES,
@@ -39,8 +38,7 @@ const CHAIN = TAKE_CHAIN;
 
 export class ReceivePath implements QueuePath {
   readonly #index: number;
-  readonly #vector: number;
-  readonly #queue: Virtqueue;
+  #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
@@ -65,7 +63,6 @@ export class ReceivePath implements QueuePath {
 
   constructor(context: PathContext, queueSizeMax: number) {
     this.#index = context.index;
-    this.#vector = context.vector;
     this.#queue = context.queue;
     this.#statistics = context.statistics;
     this.#memory = context.memory;
@@ -75,6 +72,10 @@ export class ReceivePath implements QueuePath {
     this.#faults = context.faults;
     this.#heads = new Uint16Array(queueSizeMax);
     this.#lengths = new Uint32Array(queueSizeMax);
+  }
+
+  attach(queue: Virtqueue): void {
+    this.#queue = queue;
   }
 
   /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
@@ -159,7 +160,7 @@ export class ReceivePath implements QueuePath {
 
   #readProgram(): void {
     this.#guard = this.#throttle.guardOf(this.#index);
-    this.#filtersUrgent = this.#throttle.vectors[this.#vector]!.urgent.filterId !== URGENT_FILTER_OFF;
+    this.#filtersUrgent = this.#throttle.filtersUrgent(this.#index);
   }
 
   /** NCFG-5: the limit is the MTU plus the link header, which is 4 bytes longer in a tagged frame. */

@@ -4,7 +4,13 @@
  */
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import { NET_HDR_BYTES } from "../spec/virtio-net.ts";
+import { ETHERNET_HEADER_BYTES, MTU_MAX, NET_HDR_HASH_BYTES, VLAN_TAG_BYTES } from "../spec/virtio-net.ts";
+
+/**
+ * Room for the longest header and the longest frame that a driver may ask to be segmented: an IP packet of 65,535 bytes
+ * after its Ethernet header, which may hold two tags. Twice 4 bytes keep the alignment.
+ */
+export const GSO_STAGING_BYTES = NET_HDR_HASH_BYTES + MTU_MAX + ETHERNET_HEADER_BYTES + 2 * VLAN_TAG_BYTES;
 
 /** Bytes that an embedder lends to the card; 8-aligned offsets keep frames at 4 mod 8, where copies are fastest. */
 export interface StagingArea {
@@ -21,15 +27,14 @@ export class TransmitStaging {
   readonly #ownBytes: Uint8Array | null;
 
   /**
-   * @param frameBytesMin longest frame that must fit
-   * @param frameBytesMax longest frame that the area is made for if none is lent
+   * @param frameBytesMin longest frame that must fit; an area of the card's own holds the longest that there is
    * @throws RangeError if a lent area is too small, outside its bytes, or within the guest's reach
    */
-  constructor(memory: GuestMemory, area: StagingArea | undefined, frameBytesMin: number, frameBytesMax: number) {
+  constructor(memory: GuestMemory, area: StagingArea | undefined, frameBytesMin: number) {
     this.#memory = memory;
     if (area === undefined) {
       this.offset = 0;
-      this.lengthBytes = NET_HDR_BYTES + frameBytesMax;
+      this.lengthBytes = GSO_STAGING_BYTES;
       this.#ownBytes = new Uint8Array(this.lengthBytes);
       return;
     }
@@ -42,7 +47,7 @@ export class TransmitStaging {
     ) {
       throw new RangeError(`txStaging is ${lengthBytes} bytes at ${offset}, but its array has ${bytes.length}`);
     }
-    const neededBytes = NET_HDR_BYTES + frameBytesMin;
+    const neededBytes = NET_HDR_HASH_BYTES + frameBytesMin;
     if (lengthBytes < neededBytes) {
       throw new RangeError(`txStaging has ${lengthBytes} bytes; at least ${neededBytes} are needed for header and MTU`);
     }

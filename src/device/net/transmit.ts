@@ -27,7 +27,7 @@ export class TransmitPath implements QueuePath {
   /** Without a link, frames are used and dropped. */
   linkUp = true;
   readonly #index: number;
-  readonly #queue: Virtqueue;
+  #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #port: FramePort;
   readonly #staging: TransmitStaging;
@@ -51,6 +51,10 @@ export class TransmitPath implements QueuePath {
     this.#throttle = context.throttle;
     this.#faults = context.faults;
     this.#frame = new Frame(staging.bytes);
+  }
+
+  attach(queue: Virtqueue): void {
+    this.#queue = queue;
   }
 
   /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */

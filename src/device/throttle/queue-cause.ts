@@ -12,7 +12,7 @@ export class QueueCause {
   readonly kind: number;
   readonly source: InterruptSource;
   /** The vector that serves the queue's notifications, or -1: then its frames can wake the guest, but nothing notifies. */
-  readonly vector: number;
+  vector: number;
 
   pending = false;
   /** Since when an unread frame waits while the guest is inactive; Infinity if none does. */

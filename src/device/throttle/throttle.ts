@@ -9,7 +9,7 @@ import {
   WAKE_URGENT,
 } from "../interrupts.ts";
 import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
-import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
+import { GUEST_ACTIVE, GUEST_IDLE, URGENT_FILTER_OFF } from "../spec/throttle-registers.ts";
 import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
@@ -71,7 +71,28 @@ export class Throttle {
     this.#vectorOf(cause).queues.push(cause);
   }
 
-  /** The queue was reset or disabled, or its vector changed: nothing of its old life survives (R10). */
+  /**
+   * The driver gave `queue` another vector, an index or NO_VECTOR. No interrupt follows on the old one (R10); what the
+   * driver has not been told of goes to the new one, if there is any.
+   */
+  assignVector(queue: number, vector: number, nowNs: number): void {
+    const cause = this.#causes[queue];
+    if (cause === undefined || cause.vector === vector) return;
+    const before = this.#vectorOf(cause);
+    before.queues.splice(before.queues.indexOf(cause), 1);
+    cause.vector = vector;
+    if (vector === NO_VECTOR) cause.drop();
+    const after = this.#vectorOf(cause);
+    after.queues.push(cause);
+    // The new vector may be another vCPU's, in another state.
+    const vcpu = this.#delivery.servedBy(after);
+    if (vcpu.active) cause.waitingSinceNs = NEVER;
+    else cause.waitingSinceNs = Math.min(cause.waitingSinceNs, this.#isUnread(cause, vcpu) ? nowNs : NEVER);
+    this.#evaluate(before, nowNs, false);
+    if (after !== before) this.#evaluate(after, nowNs, false);
+  }
+
+  /** The queue was reset or disabled: nothing of its old life survives (R10). */
   detachQueue(queue: number): void {
     const cause = this.#causes[queue];
     if (cause === undefined) return;
@@ -85,6 +106,12 @@ export class Throttle {
   guardOf(queue: number): number {
     const cause = this.#causes[queue];
     return cause === undefined ? 0 : this.#vectorOf(cause).freeMin;
+  }
+
+  /** True if the queue's vector has an urgent filter on, so that `isUrgent` is worth asking (R11). */
+  filtersUrgent(queue: number): boolean {
+    const cause = this.#causes[queue];
+    return cause !== undefined && this.#vectorOf(cause).urgent.filterId !== URGENT_FILTER_OFF;
   }
 
   /** True if the urgent filter of the queue's vector matches `frame` (R11). */
@@ -346,13 +373,15 @@ export class Throttle {
   /** R7. */
   #deactivated(vector: InterruptVector, nowNs: number): void {
     const vcpu = this.#delivery.servedBy(vector);
-    for (const cause of vector.queues) {
-      const unread =
-        cause.kind === CAUSE_KIND_RX ? cause.pending || cause.source.mayHaveUnread() : vcpu.idle && cause.pending;
-      cause.waitingSinceNs = unread ? nowNs : NEVER;
-    }
+    for (const cause of vector.queues) cause.waitingSinceNs = this.#isUnread(cause, vcpu) ? nowNs : NEVER;
     if (vector.configPending && !this.#delivery.suspended) this.#delivery.notifyConfig(vector, nowNs);
     this.#evaluate(vector, nowNs, true);
+  }
+
+  /** R7, R16: whether used entries of the queue wait for its inactive vCPU. */
+  #isUnread(cause: QueueCause, vcpu: VcpuPresence): boolean {
+    if (cause.kind === CAUSE_KIND_RX) return cause.pending || cause.source.mayHaveUnread();
+    return vcpu.idle && cause.pending;
   }
 
   /** An inactive guest changed between preempted and idle: another interval, and other causes, count for it (R16). */

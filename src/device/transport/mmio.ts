@@ -7,7 +7,13 @@
 
 import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
 import type { NetCard } from "../net/net-card.ts";
-import { DEVICE_ID_NET } from "../spec/virtio.ts";
+import {
+  DEVICE_ID_NET,
+  F_NOTIF_CONFIG_DATA,
+  F_NOTIFICATION_DATA,
+  F_RING_RESET,
+  NOTIFICATION_VQN_MASK,
+} from "../spec/virtio.ts";
 import {
   MMIO_CONFIG,
   MMIO_CONFIG_GENERATION,
@@ -28,6 +34,7 @@ import {
   MMIO_QUEUE_DRIVER_LOW,
   MMIO_QUEUE_NOTIFY,
   MMIO_QUEUE_READY,
+  MMIO_QUEUE_RESET,
   MMIO_QUEUE_SEL,
   MMIO_QUEUE_SIZE,
   MMIO_QUEUE_SIZE_MAX,
@@ -60,7 +67,11 @@ export class MmioTransport {
   driverFeaturesSel = 0;
   queueSel = 0;
 
+  /** @throws RangeError if the card offers NOTIF_CONFIG_DATA, which MMIO has no register for */
   constructor(card: NetCard) {
+    if (card.features.isOffered(F_NOTIF_CONFIG_DATA)) {
+      throw new RangeError("NOTIF_CONFIG_DATA is offered, but exists on PCI alone (virtio 1.4 §4.1.4.3)");
+    }
     this.card = card;
   }
 
@@ -129,10 +140,16 @@ function addressHalf(name: string, offset: number, area: number, high: boolean):
 const AREA_NAMES = ["descriptor", "driver", "device"];
 
 function writeQueueReady(mmio: MmioTransport, value: number, nowNs: number): void {
-  if (mmio.queueSel >= mmio.card.queues.count) mmio.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
+  if (!mmio.card.queues.exists(mmio.queueSel)) mmio.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
   else if (value === 1) mmio.card.queues.enable(mmio.queueSel, nowNs);
   else if (value === 0) mmio.card.queues.disable(mmio.queueSel);
   else mmio.card.guestFault(FAULT_REGISTER_ACCESS, nowNs);
+}
+
+function writeQueueReset(mmio: MmioTransport, value: number, nowNs: number): void {
+  if (value !== 1 || !mmio.card.features.has(F_RING_RESET)) mmio.card.guestFault(FAULT_REGISTER_ACCESS, nowNs);
+  else if (!mmio.card.queues.exists(mmio.queueSel)) mmio.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
+  else mmio.card.queues.reset(mmio.queueSel);
 }
 
 function writeStatus(mmio: MmioTransport, value: number, nowNs: number): void {
@@ -199,7 +216,9 @@ export const MMIO_REGISTERS: readonly RegisterDefinition<MmioTransport>[] = [
     write: (mmio, _index, value, nowNs) => writeQueueReady(mmio, value, nowNs),
   },
   writeOnly("QueueNotify", MMIO_QUEUE_NOTIFY, "Index of a queue with new available buffers.", (mmio, value, nowNs) => {
-    mmio.card.queues.kick(value, nowNs);
+    // §4.2.3.3: with NOTIFICATION_DATA the upper half tells how far the driver has got, which the ring tells as well.
+    const withData = mmio.card.features.has(F_NOTIFICATION_DATA);
+    mmio.card.queues.kick(withData ? value & NOTIFICATION_VQN_MASK : value, nowNs);
   }),
   readOnly(
     "InterruptStatus",
@@ -235,6 +254,17 @@ export const MMIO_REGISTERS: readonly RegisterDefinition<MmioTransport>[] = [
   readOnly("SHMLenHigh", MMIO_SHM_LEN_HIGH, NO_REGION, "High half of the length.", () => NO_REGION),
   readOnly("SHMBaseLow", MMIO_SHM_BASE_LOW, NO_REGION, "Address of the region: all ones, none.", () => NO_REGION),
   readOnly("SHMBaseHigh", MMIO_SHM_BASE_HIGH, NO_REGION, "High half of the address.", () => NO_REGION),
+  {
+    name: "QueueReset",
+    offset: MMIO_QUEUE_RESET,
+    width: 4,
+    access: "RW",
+    reset: 0,
+    section: SECTION,
+    summary: "1 resets the selected queue, if RING_RESET was negotiated; reads 0, for the reset is done at once.",
+    read: () => 0,
+    write: (mmio, _index, value, nowNs) => writeQueueReset(mmio, value, nowNs),
+  },
   readOnly("ConfigGeneration", MMIO_CONFIG_GENERATION, 0, "Changes whenever the configuration space does.", (mmio) => {
     return mmio.card.config.generation;
   }),

@@ -8,6 +8,7 @@ import { longestFrameBytes } from "./wire.ts";
 
 const RECEIVE_BUFFER_BYTES = 1536;
 const HEADERS_BYTES = 12 + 14;
+const LONGEST_HEADERS_BYTES = 20 + 14;
 const ETHERNET_HEADER_BYTES = 14;
 const MTU_USUAL = 1500;
 
@@ -41,7 +42,7 @@ export function applicationOptions(guest: GuestSpec, guestIndex: number): Partia
 
 /** Bytes of the area in which a card gathers what the guest sends. */
 export function sendStagingBytes(scenario: Scenario): number {
-  return longestFrameBytes(scenario) + HEADERS_BYTES;
+  return longestFrameBytes(scenario) + LONGEST_HEADERS_BYTES;
 }
 
 /** Traffic has ended for this long before a run is over: whatever can still happen has happened by then. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
-import { ALL_FEATURES, BUFFERS, CardMachine, CTRL, type Feature, RX, TX } from "../../../rings/card-machine.ts";
+import { BUFFERS, CardMachine, CTRL, type Feature, PLAIN_FEATURES, RX, TX } from "../../../rings/card-machine.ts";
 import { type Descriptor, WRITE } from "../../../rings/split-driver.ts";
 
 const COMMAND_AT = BUFFERS;
@@ -60,7 +60,7 @@ function getQueue(machine: CardMachine, queue: number): [number, number] | null 
   return [view.getUint32(4, true), view.getUint32(0, true)];
 }
 
-function machineWith(features: readonly Feature[] = ALL_FEATURES): CardMachine {
+function machineWith(features: readonly Feature[] = PLAIN_FEATURES): CardMachine {
   return new CardMachine().bringUp(features);
 }
 
@@ -166,7 +166,7 @@ describe("coalescing commands", () => {
   });
 
   test("answer ERR without their feature", () => {
-    const machine = machineWith(ALL_FEATURES.filter((name) => name !== "NOTF_COAL" && name !== "VQ_NOTF_COAL"));
+    const machine = machineWith(PLAIN_FEATURES.filter((name) => name !== "NOTF_COAL" && name !== "VQ_NOTF_COAL"));
     expect(setAll(machine, RX_SET, 1, 1)).toBe(ERR);
     expect(setAll(machine, TX_SET, 1, 1)).toBe(ERR);
     expect(setQueue(machine, RX, 1, 1)).toBe(ERR);

@@ -1,25 +1,25 @@
 import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import {
-  ALL_FEATURES,
   BUFFERS,
   CANARY,
   CardMachine,
   type Feature,
   frameOf,
   HEADER_BYTES,
+  PLAIN_FEATURES,
 } from "../../../rings/card-machine.ts";
 import { NEXT, WRITE } from "../../../rings/split-driver.ts";
 
-const WITHOUT_MERGING = ALL_FEATURES.filter((name) => name !== "MRG_RXBUF");
-const WITHOUT_MTU = ALL_FEATURES.filter((name) => name !== "MTU");
+const WITHOUT_MERGING = PLAIN_FEATURES.filter((name) => name !== "MRG_RXBUF");
+const WITHOUT_MTU = PLAIN_FEATURES.filter((name) => name !== "MTU");
 
 // Drop reasons, retyped.
 const NO_BUFFER = 0;
 const TOO_LONG = 1;
 const FAULT = 2;
 
-function machineWith(features: readonly Feature[] = ALL_FEATURES, size = 8): CardMachine {
+function machineWith(features: readonly Feature[] = PLAIN_FEATURES, size = 8): CardMachine {
   return new CardMachine().bringUp(features, size);
 }
 
@@ -136,7 +136,7 @@ describe("mergeable buffers", () => {
   });
 
   test("of the least legal size take a frame of many buffers", () => {
-    const machine = machineWith(ALL_FEATURES, 128);
+    const machine = machineWith(PLAIN_FEATURES, 128);
     machine.offerReceiveBuffers(new Array(32).fill(12));
     const used = machine.receive(frameOf(300));
     expect(used).toHaveLength(26);
@@ -154,7 +154,7 @@ describe("mergeable buffers", () => {
   });
 
   test("num_buffers takes more than 255 buffers", () => {
-    const machine = new CardMachine({ mtu: 9000, ramBytes: 0x100000 }).bringUp(ALL_FEATURES, 512);
+    const machine = new CardMachine({ mtu: 9000, ramBytes: 0x100000 }).bringUp(PLAIN_FEATURES, 512);
     machine.ram.fill(CANARY, BUFFERS);
     for (let i = 0; i < 300; i++) {
       machine.rx.setDescriptor(i, { address: BUFFERS + 0x40 * i, length: 16, flags: WRITE });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
 import { TransmitStaging } from "../../../../src/device/net/transmit-staging.ts";
-import { ALL_FEATURES, BUFFERS, CardMachine, frameOf, HEADER_BYTES, RX, TX } from "../../../rings/card-machine.ts";
+import { BUFFERS, CardMachine, frameOf, HEADER_BYTES, PLAIN_FEATURES, RX, TX } from "../../../rings/card-machine.ts";
 import { type Descriptor, INDIRECT, NEXT, WRITE } from "../../../rings/split-driver.ts";
 
 const PACKET_AT = BUFFERS + 0x100;
@@ -148,7 +148,7 @@ describe("what is no frame comes back unsent", () => {
   });
 
   test("a frame longer than the MTU is sent if MTU was not negotiated and the link takes it", () => {
-    const machine = new CardMachine().bringUp(ALL_FEATURES.filter((name) => name !== "MTU"));
+    const machine = new CardMachine().bringUp(PLAIN_FEATURES.filter((name) => name !== "MTU"));
     machine.send(frameOf(9014));
     expect(machine.port.sent).toEqual([frameOf(9014)]);
   });
@@ -217,10 +217,10 @@ describe("the staging area", () => {
   const memory = new GuestMemory(new ArrayBuffer(RAM + 0x4000), [{ guestAddress: 0, sizeBytes: RAM, byteOffset: 0 }]);
 
   test("may lie in the guest's buffer, outside the guest's memory", () => {
-    const staging = new TransmitStaging(memory, { bytes: memory.u8, offset: RAM, lengthBytes: 2048 }, 1514, 65535);
+    const staging = new TransmitStaging(memory, { bytes: memory.u8, offset: RAM, lengthBytes: 2048 }, 1514);
     expect(staging.bytes).toBe(memory.u8);
     const view = new Uint8Array(memory.u8.buffer, RAM);
-    const shifted = new TransmitStaging(memory, { bytes: view, offset: 8, lengthBytes: 2048 }, 1514, 65535);
+    const shifted = new TransmitStaging(memory, { bytes: view, offset: 8, lengthBytes: 2048 }, 1514);
     expect(shifted.bytes).toBe(memory.u8);
     expect(shifted.offset).toBe(RAM + 8);
   });
@@ -230,21 +230,21 @@ describe("the staging area", () => {
       { guestAddress: 0, sizeBytes: RAM, byteOffset: 0 },
     ]);
     const area = { bytes: growing.u8, offset: RAM, lengthBytes: 2048 };
-    const staging = new TransmitStaging(growing, area, 1514, 65535);
+    const staging = new TransmitStaging(growing, area, 1514);
     growing.rebind(new ArrayBuffer(2 * RAM));
     expect(staging.bytes).toBe(growing.u8);
   });
 
   test("is refused within the guest's reach, for the guest could change what was checked", () => {
     const area = { bytes: memory.u8, offset: RAM - 8, lengthBytes: 2048 };
-    expect(() => new TransmitStaging(memory, area, 1514, 65535)).toThrow(/overlaps the guest's region/);
+    expect(() => new TransmitStaging(memory, area, 1514)).toThrow(/overlaps the guest's region/);
   });
 
   test("is refused if it is too small or outside its array", () => {
     const bytes = new Uint8Array(4096);
-    const short = { bytes, offset: 0, lengthBytes: 1525 };
-    expect(() => new TransmitStaging(memory, short, 1514, 65535)).toThrow(/at least 1526 are needed/);
+    const short = { bytes, offset: 0, lengthBytes: 1533 };
+    expect(() => new TransmitStaging(memory, short, 1514)).toThrow(/at least 1534 are needed/);
     const outside = { bytes, offset: 4000, lengthBytes: 2048 };
-    expect(() => new TransmitStaging(memory, outside, 1514, 65535)).toThrow(/its array has 4096/);
+    expect(() => new TransmitStaging(memory, outside, 1514)).toThrow(/its array has 4096/);
   });
 });

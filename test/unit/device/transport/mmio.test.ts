@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { FAULTS, MMIO_REGISTERS } from "../../../../src/device/index.ts";
-import { BUFFERS, CardMachine, CTRL, MAC, REG, RUNNING, RX, TX } from "../../../rings/card-machine.ts";
+import {
+  BUFFERS,
+  CardMachine,
+  CTRL,
+  frameOf,
+  MAC,
+  PLAIN_FEATURES,
+  REG,
+  RUNNING,
+  RX,
+  TX,
+} from "../../../rings/card-machine.ts";
 
 function faultNames(machine: CardMachine): string[] {
   return machine.faults.map(({ code }) => FAULTS[code]!.name);
@@ -68,9 +79,9 @@ describe("every register", () => {
     expect(machine.read(REG.MAGIC)).toBe(0x74726976);
   });
 
-  test("offsets without a register read 0 and ignore writes: QueueReset among them, for RING_RESET is not offered", () => {
+  test("offsets without a register read 0 and ignore writes", () => {
     const machine = new CardMachine().bringUp();
-    for (const offset of [0x00c + 0x10 * 3, REG.QUEUE_RESET, 0x0f8, 0x200, 0x10000, -4]) {
+    for (const offset of [0x00c + 0x10 * 3, 0x0c4, 0x0f8, 0x200, 0x10000, -4]) {
       expect(machine.mmio.read(offset, 4, 0)).toBe(0);
       machine.mmio.write(offset, 4, 1, 0);
     }
@@ -82,7 +93,7 @@ describe("every register", () => {
 
 describe("features", () => {
   test("are read and written in words of 32", () => {
-    const machine = new CardMachine();
+    const machine = new CardMachine({ offer: PLAIN_FEATURES });
     const offered = [0, 1, 2, 0xffffffff].map((word) => {
       machine.write(REG.DEVICE_FEATURES_SEL, word);
       return machine.read(REG.DEVICE_FEATURES);
@@ -98,6 +109,51 @@ describe("features", () => {
     machine.write(REG.DRIVER_FEATURES, 0);
     expect(faultNames(machine)).toEqual(["features-late"]);
     expect(machine.card.features.has(28)).toBe(true);
+  });
+});
+
+describe("queue reset", () => {
+  test("takes a queue back to where it was before it was enabled; the others go on (VQRST-1, VQRST-2, MMIO-10)", () => {
+    const machine = new CardMachine().bringUp([...PLAIN_FEATURES, "RING_RESET"]);
+    machine.write(REG.QUEUE_SEL, TX);
+    machine.write(REG.QUEUE_RESET, 1);
+    expect([machine.read(REG.QUEUE_RESET), machine.read(REG.QUEUE_READY)]).toEqual([0, 0]);
+    machine.write(REG.QUEUE_SEL, RX);
+    expect(machine.read(REG.QUEUE_READY)).toBe(1);
+    machine.setUpQueue(TX, 0x30000, 4);
+    expect(machine.read(REG.QUEUE_READY)).toBe(1);
+    machine.send(frameOf(60));
+    expect(machine.port.sent).toHaveLength(1);
+    expect(machine.faults).toEqual([]);
+  });
+
+  test("is a fault without RING_RESET, for a queue that does not exist, and with any other value", () => {
+    const without = new CardMachine().bringUp();
+    without.write(REG.QUEUE_SEL, TX);
+    without.write(REG.QUEUE_RESET, 1);
+    expect([without.read(REG.QUEUE_READY), ...faultNames(without)]).toEqual([1, "register-access"]);
+    const machine = new CardMachine().bringUp([...PLAIN_FEATURES, "RING_RESET"]);
+    machine.write(REG.QUEUE_SEL, TX);
+    machine.write(REG.QUEUE_RESET, 2);
+    machine.write(REG.QUEUE_SEL, 9);
+    machine.write(REG.QUEUE_RESET, 1);
+    expect(faultNames(machine)).toEqual(["register-access", "queue-index"]);
+  });
+});
+
+describe("notification data", () => {
+  test("says how far the driver has got beside the queue's index (§4.2.3.3)", () => {
+    const machine = new CardMachine().bringUp([...PLAIN_FEATURES, "NOTIFICATION_DATA"]);
+    machine.write(REG.QUEUE_NOTIFY, (7 << 16) | TX);
+    machine.write(REG.QUEUE_NOTIFY, (0x8001 << 16) | CTRL);
+    expect(machine.card.statistics.queues.map((queue) => queue.kicks)).toEqual([0, 1, 1]);
+    const without = new CardMachine().bringUp();
+    without.write(REG.QUEUE_NOTIFY, (7 << 16) | TX);
+    expect(faultNames(without)).toEqual(["queue-index"]);
+  });
+
+  test("NOTIF_CONFIG_DATA cannot be offered here: only PCI has its register", () => {
+    expect(() => new CardMachine({ extra: ["NOTIF_CONFIG_DATA"] })).toThrow(/NOTIF_CONFIG_DATA.* PCI alone/);
   });
 });
 
@@ -208,13 +264,13 @@ describe("the configuration space", () => {
     expect(MAC.map((_, i) => machine.read(REG.CONFIG + i, 1))).toEqual(MAC);
     expect(machine.read(REG.CONFIG + 6, 2)).toBe(1);
     expect(machine.read(REG.CONFIG + 3, 4)).toBe(0x01010000);
-    expect(machine.read(REG.CONFIG + 8, 4)).toBe(0x05dc0001);
+    expect(machine.read(REG.CONFIG + 8, 4)).toBe(0x05dc0000);
     expect(machine.faults).toEqual([]);
   });
 
   test("reads 0 past its end, and nothing wider than a word", () => {
     const machine = new CardMachine();
-    expect(machine.read(REG.CONFIG + 12, 4)).toBe(0);
+    expect(machine.read(REG.CONFIG + 24, 4)).toBe(0);
     expect(machine.read(REG.CONFIG + 0xff, 1)).toBe(0);
     expect(machine.faults).toEqual([]);
     expect(machine.mmio.read(REG.CONFIG, 8, 0)).toBe(0);
