@@ -15,7 +15,7 @@ export {
 } from "./interrupts.ts";
 export { Frame, type FramePort } from "./link/frame-port.ts";
 export { LoopbackPort } from "./link/loopback.ts";
-export { type CopyWithin, GuestMemory, type MemoryRegion } from "./memory/guest-memory.ts";
+export { type AddressTranslator, type CopyWithin, GuestMemory, type MemoryRegion } from "./memory/guest-memory.ts";
 export type { NetCardOptions } from "./net/card-options.ts";
 export { FEATURES, type FeatureDescription, type FeatureName } from "./net/feature-table.ts";
 export { NetCard } from "./net/net-card.ts";

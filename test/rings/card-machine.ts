@@ -4,6 +4,7 @@
  */
 
 import {
+  type AddressTranslator,
   type CardObserver,
   type Frame,
   type FramePort,
@@ -183,6 +184,7 @@ export function frameOf(length: number, seed = 1): Uint8Array {
 export interface MachineOptions extends Partial<Omit<NetCardOptions, "memory" | "port" | "interrupts">> {
   readonly ramBytes?: number;
   readonly shared?: boolean;
+  readonly translator?: AddressTranslator;
 }
 
 export class CardMachine {
@@ -201,12 +203,14 @@ export class CardMachine {
   /** Driver sides of the queues, filled by `bringUp`. */
   readonly queues: SplitDriver[] = [];
   nowNs = 1000;
+  /** What a translator adds to the addresses of rings. */
+  ringBase = 0;
 
-  constructor({ ramBytes = 0x40000, shared = false, ...options }: MachineOptions = {}) {
+  constructor({ ramBytes = 0x40000, shared = false, translator, ...options }: MachineOptions = {}) {
     const buffer = shared ? new SharedArrayBuffer(ramBytes) : new ArrayBuffer(ramBytes);
     this.ram = new Uint8Array(buffer).fill(CANARY);
     this.view = new DataView(buffer);
-    this.memory = new GuestMemory(buffer);
+    this.memory = new GuestMemory(buffer, undefined, undefined, translator ?? null);
     const observer: CardObserver = {
       arrived: () => {},
       delivered: (id, _queue, buffers, free) => this.delivered.push({ id, buffers, free }),
@@ -275,11 +279,11 @@ export class CardMachine {
     this.write(REG.QUEUE_SEL, index);
     this.write(REG.QUEUE_SIZE, size);
     this.write(REG.QUEUE_DESC_LOW, driver.table);
-    this.write(REG.QUEUE_DESC_HIGH, 0);
+    this.write(REG.QUEUE_DESC_HIGH, Math.floor(this.ringBase / 2 ** 32));
     this.write(REG.QUEUE_DRIVER_LOW, driver.avail);
-    this.write(REG.QUEUE_DRIVER_HIGH, 0);
+    this.write(REG.QUEUE_DRIVER_HIGH, Math.floor(this.ringBase / 2 ** 32));
     this.write(REG.QUEUE_DEVICE_LOW, driver.used);
-    this.write(REG.QUEUE_DEVICE_HIGH, 0);
+    this.write(REG.QUEUE_DEVICE_HIGH, Math.floor(this.ringBase / 2 ** 32));
     this.write(REG.QUEUE_READY, 1);
     return driver;
   }

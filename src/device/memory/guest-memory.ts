@@ -21,18 +21,37 @@ export interface MemoryRegion {
 /** Copies `lengthBytes` bytes inside the guest's buffer; the ranges may overlap. wasm `memory.copy` has this shape. */
 export type CopyWithin = (dstOffset: number, srcOffset: number, lengthBytes: number) => void;
 
+/**
+ * An IOMMU, or whatever else the platform puts between a device and memory (ACCESS_PLATFORM, virtio 1.4 §6.1). Drivers
+ * give the device addresses that mean something here alone.
+ *
+ * Where rings lie is asked once, when a queue is enabled: a mapping under a live queue must not change, and a ring's must
+ * be contiguous. Buffers are asked for afresh each time, and may be in pieces.
+ */
+export interface AddressTranslator {
+  /**
+   * Guest-physical address of what the device finds at `address`, or -1 if it may not read it (or write it, if `write`).
+   * Must not throw. Sets `runBytes`.
+   */
+  translate(address: number, write: boolean): number;
+  /** How many bytes from there on lie one after the other, under the same permission: at least 1 after success. */
+  readonly runBytes: number;
+}
+
 /** Typed views address at most this much, with 32-bit offsets. */
 const BUFFER_BYTES_MAX = 2 ** 32;
 
 export class GuestMemory {
   readonly regions: readonly MemoryRegion[];
-  /** What stands between the addresses that a driver gives and this memory; null if they are the same. */
-  readonly translator: null = null;
+  /** What stands between the addresses that a driver gives and guest-physical ones; null if they are the same. */
+  readonly translator: AddressTranslator | null;
   // Views of the whole buffer. Only `rebind` replaces them; take them afresh after any call that may have led there.
   u8!: Uint8Array;
   u16!: Uint16Array;
   u32!: Uint32Array;
   i32!: Int32Array;
+  /** Where the piece lies that `translatePiece` found: byte offset in the buffer. */
+  pieceOffset = 0;
   // The region of the last hit: most drivers keep all their rings and buffers in one.
   #hitAddress = 0;
   #hitBytes = 0;
@@ -42,13 +61,16 @@ export class GuestMemory {
   /**
    * @param regions sorted by address and not overlapping; one region of the whole buffer at address 0 if left out
    * @param copyWithin a faster copy inside this buffer (wasm `memory.copy` on the same memory); default `Uint8Array.copyWithin`
+   * @param translator what maps the addresses that drivers give; by default they are guest-physical
    * @throws RangeError if a region is misaligned, out of order, overlapping or outside the buffer
    */
   constructor(
     buffer: ArrayBufferLike,
     regions: readonly MemoryRegion[] = [{ guestAddress: 0, sizeBytes: buffer.byteLength, byteOffset: 0 }],
     copyWithin?: CopyWithin,
+    translator: AddressTranslator | null = null,
   ) {
+    this.translator = translator;
     checkRegions(regions);
     this.regions = regions.map((region) => ({ ...region }));
     this.#copyWithin =
@@ -84,24 +106,42 @@ export class GuestMemory {
 
   /**
    * Byte offset in the buffer of the range `address … address + lengthBytes`, or -1 if any byte of it lies outside
-   * every region, or in two. A range of length 0 must begin inside a region or at its end.
+   * every region, or in two. A range of length 0 must begin inside a region or at its end. Behind a translator -1 as well
+   * if the range is in pieces, or may not be accessed as `write` says; `translatePiece` gives it piece by piece.
    */
-  translate(address: number, lengthBytes: number): number {
+  translate(address: number, lengthBytes: number, write = false): number {
     const inRegion = address - this.#hitAddress;
     if (inRegion >= 0 && lengthBytes >= 0 && lengthBytes <= this.#hitBytes - inRegion) {
       return (this.#hitOffset + inRegion) >>> 0;
     }
-    return this.#translateElsewhere(address, lengthBytes);
+    if (this.translator === null) return this.#findRegion(address, lengthBytes, true);
+    return this.translatePiece(address, lengthBytes, write) === lengthBytes ? this.pieceOffset : -1;
   }
 
-  #translateElsewhere(address: number, lengthBytes: number): number {
+  /**
+   * Length of the first piece of a range of `lengthBytes` bytes, at `pieceOffset` in the buffer; -1 if it may not be
+   * accessed. For memory with a translator.
+   */
+  translatePiece(address: number, lengthBytes: number, write: boolean): number {
+    const translator = this.translator!;
+    const guestAddress = translator.translate(address, write);
+    if (guestAddress < 0) return -1;
+    const pieceBytes = Math.min(lengthBytes, translator.runBytes);
+    // What a hit leaves behind would let addresses past the translator.
+    this.pieceOffset = this.#findRegion(guestAddress, pieceBytes, false);
+    return this.pieceOffset < 0 ? -1 : pieceBytes;
+  }
+
+  #findRegion(address: number, lengthBytes: number, remember: boolean): number {
     if (!Number.isInteger(address) || !(lengthBytes >= 0)) return -1;
     for (const region of this.regions) {
       const inRegion = address - region.guestAddress;
       if (inRegion >= 0 && lengthBytes <= region.sizeBytes - inRegion) {
-        this.#hitAddress = region.guestAddress;
-        this.#hitBytes = region.sizeBytes;
-        this.#hitOffset = region.byteOffset;
+        if (remember) {
+          this.#hitAddress = region.guestAddress;
+          this.#hitBytes = region.sizeBytes;
+          this.#hitOffset = region.byteOffset;
+        }
         // An integer to V8 too: as a double it would be boxed wherever it is kept.
         return (region.byteOffset + inRegion) >>> 0;
       }

@@ -74,7 +74,7 @@ export class QueueBank {
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
     this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
     this.#coalescing = new Coalescing(throttle, numbering, (slot) => this.#queues[slot]!.started);
-    const chain = new DescriptorChain(queueSizeMax);
+    const chain = new DescriptorChain(queueSizeMax, memory.translator !== null);
     const contexts = this.#queues.map((queue, index): PathContext => {
       return { index, queue, statistics: statistics.queues[index]!, memory, chain, throttle, observer, faults };
     });

@@ -33,6 +33,9 @@ import {
 } from "../spec/split-ring.ts";
 
 const TWO_POW_32 = 2 ** 32;
+// Room for buffers in pieces: a chain of usual buffers that each cross a page, or a 64 KiB one in pages of 4 KiB.
+const PIECES_PER_DESCRIPTOR = 2;
+const PIECES_SPARE = 32;
 // V8 folds constants of this module into hot code, but looks imported ones up at every use. NEXT, WRITE and INDIRECT,
 // address and length are the same in both rings.
 const NOT_LAST_OR_INDIRECT = DESC_F_NEXT | DESC_F_INDIRECT;
@@ -59,9 +62,11 @@ export class DescriptorChain {
   // Byte offset of the indirect table that was found last.
   #tableAt = 0;
 
-  constructor(descriptorsMax: number) {
-    this.offsets = new Uint32Array(descriptorsMax);
-    this.lengths = new Uint32Array(descriptorsMax);
+  /** `inPieces`: the memory has a translator, behind which a buffer may lie in several pieces. */
+  constructor(descriptorsMax: number, inPieces = false) {
+    const segmentsMax = inPieces ? descriptorsMax * PIECES_PER_DESCRIPTOR + PIECES_SPARE : descriptorsMax;
+    this.offsets = new Uint32Array(segmentsMax);
+    this.lengths = new Uint32Array(segmentsMax);
   }
 
   get readableBytes(): number {
@@ -129,14 +134,20 @@ export class DescriptorChain {
   }
 
   #readOne(memory: GuestMemory, address: number, length: number, flags: number): number {
-    const offset = memory.translate(address, length);
+    const offset = memory.translate(address, length, (flags & WRITABLE) !== 0);
     this.descriptors = 1;
-    if (offset < 0) return FAULT_ADDRESS;
+    if (offset < 0)
+      return memory.translator === null ? FAULT_ADDRESS : this.#readOneInPieces(memory, address, length, flags);
     this.count = 1;
     this.offsets[0] = offset;
     this.lengths[0] = length;
     this.readableCount = (flags & WRITABLE) === 0 ? 1 : 0;
     return NO_FAULT;
+  }
+
+  #readOneInPieces(memory: GuestMemory, address: number, length: number, flags: number): number {
+    this.#begin();
+    return this.#append(memory, address, length, flags);
   }
 
   /** Goes on from the first descriptor, whose fields are given: no word is read twice. */
@@ -274,7 +285,7 @@ export class DescriptorChain {
     if (!allowed) return FAULT_INDIRECT_NOT_NEGOTIATED;
     if ((flags & DESC_F_NEXT) !== 0) return FAULT_INDIRECT_WITH_NEXT;
     if (length === 0 || length % DESC_BYTES !== 0) return FAULT_INDIRECT_LENGTH;
-    const offset = memory.translate(address, length);
+    const offset = memory.translate(address, length, false);
     if (offset < 0) return FAULT_ADDRESS;
     this.#tableAt = offset;
     return FAULT_NONE;
@@ -284,16 +295,32 @@ export class DescriptorChain {
     this.descriptors++;
     // The standard does not forbid an empty descriptor: it counts, and holds nothing.
     if (length === 0) return FAULT_NONE;
-    const offset = memory.translate(address, length);
-    if (offset < 0) return FAULT_ADDRESS;
     const writable = (flags & DESC_F_WRITE) !== 0;
+    const offset = memory.translate(address, length, writable);
+    if (offset < 0 && memory.translator === null) return FAULT_ADDRESS;
     // virtio 1.4 §2.7.4.2, §2.8.17: writable elements come after readable ones.
     if (!writable && this.count > this.readableCount) return FAULT_READABLE_AFTER_WRITABLE;
+    if (offset >= 0) this.#addSegment(offset, length, writable);
+    else if (!this.#addPieces(memory, address, length, writable)) return FAULT_ADDRESS;
+    this.#totalBytes += length;
+    return this.#totalBytes > TWO_POW_32 ? FAULT_CHAIN_BYTES : FAULT_NONE;
+  }
+
+  #addSegment(offset: number, length: number, writable: boolean): void {
     this.offsets[this.count] = offset;
     this.lengths[this.count] = length;
     this.count++;
     if (!writable) this.readableCount++;
-    this.#totalBytes += length;
-    return this.#totalBytes > TWO_POW_32 ? FAULT_CHAIN_BYTES : FAULT_NONE;
+  }
+
+  /** False if a piece may not be accessed, or there are more than any driver needs: that bounds the walk. */
+  #addPieces(memory: GuestMemory, address: number, length: number, writable: boolean): boolean {
+    for (let done = 0; done < length; ) {
+      const pieceBytes = memory.translatePiece(address + done, length - done, writable);
+      if (pieceBytes <= 0 || this.count === this.offsets.length) return false;
+      this.#addSegment(memory.pieceOffset, pieceBytes, writable);
+      done += pieceBytes;
+    }
+    return true;
   }
 }
