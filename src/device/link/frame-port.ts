@@ -15,6 +15,9 @@ export class Frame {
   hdrLen = 0;
   csumStart = 0;
   csumOffset = 0;
+  /** Hash of the frame's flow and its kind (HASH_REPORT_*, virtio 1.4 §5.1.9.4.5): the receiving card fills both in. */
+  hashValue = 0;
+  hashReport = 0;
   /** Whatever names the frame to an observer; 0 if nothing does. */
   id = 0;
   /** Marked by the sender as one that should not wait for an interrupt interval (R11). */

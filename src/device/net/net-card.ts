@@ -12,7 +12,7 @@ import { Frame, type FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
-import { NO_VECTOR, Throttle } from "../throttle/throttle.ts";
+import { Throttle } from "../throttle/throttle.ts";
 import {
   checkPortAndSize,
   MTU_DEFAULT,
@@ -30,15 +30,13 @@ import {
   TRANSITION_SUSPEND,
 } from "./device-status.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import { InterruptRouting } from "./interrupt-routing.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
 import { QueueBank } from "./queue-bank.ts";
 import { QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink } from "./queue-path.ts";
 import { CardStatistics } from "./statistics.ts";
 import { TransmitStaging } from "./transmit-staging.ts";
-
-/** The vector of configuration changes on a transport that has no more than one. */
-const SHARED_VECTOR = 0;
 
 export class NetCard implements FaultSink {
   readonly memory: GuestMemory;
@@ -50,13 +48,12 @@ export class NetCard implements FaultSink {
   readonly interruptStatus: InterruptStatus;
   readonly queues: QueueBank;
   readonly #numbering: QueueNumbering;
+  readonly #routing: InterruptRouting;
   readonly #status: DeviceStatus;
   readonly #port: FramePort;
   readonly #observer: CardObserver | null;
   readonly #frame: Frame;
   #polling = false;
-  #sharedVector = true;
-  #configVector = NO_VECTOR;
   // Link state to be shown when the driver resumes the card; null if it has not changed since.
   #heldLinkUp: boolean | null = null;
 
@@ -73,6 +70,7 @@ export class NetCard implements FaultSink {
     this.interruptStatus = new InterruptStatus(options.interrupts);
     this.#observer = observer;
     this.throttle = new Throttle(options.vectors ?? 1, options.vcpus ?? 1, this.interruptStatus, observer);
+    this.#routing = new InterruptRouting(this.throttle, this.#numbering.slotCount);
     this.#status = new DeviceStatus(this.features);
     this.#port = port;
     this.#frame = new Frame(memory.u8);
@@ -85,6 +83,7 @@ export class NetCard implements FaultSink {
       statistics: this.statistics,
       features: this.features,
       numbering: this.#numbering,
+      routing: this.#routing,
       status: this.#status,
       staging: new TransmitStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
       mtu,
@@ -179,27 +178,20 @@ export class NetCard implements FaultSink {
 
   /** The vector that the driver has given to configuration changes, or NO_VECTOR. */
   get configVector(): number {
-    return this.#configVector;
+    return this.#routing.configVector;
   }
 
   /** The driver gives configuration changes a vector: an index below `throttle.vectors.length`, or NO_VECTOR. */
   setConfigVector(vector: number): void {
-    this.#configVector = vector;
-    this.#applyConfigVector();
+    this.#routing.setConfigVector(vector);
   }
 
   /**
    * True, as at first: all interrupts go to vector 0, as on MMIO or with INTx. False: each to the vector that the driver
-   * has given it, as with MSI-X. What the driver has assigned is remembered either way.
+   * has given it, as with MSI-X.
    */
   useSharedVector(shared: boolean, nowNs: number): void {
-    this.#sharedVector = shared;
-    this.#applyConfigVector();
-    this.queues.useSharedVector(shared, nowNs);
-  }
-
-  #applyConfigVector(): void {
-    this.throttle.configVector = this.#sharedVector ? SHARED_VECTOR : this.#configVector;
+    this.#routing.useShared(shared, nowNs);
   }
 
   // --- faults of the driver ------------------------------------------------------------------------------------------
@@ -233,8 +225,7 @@ export class NetCard implements FaultSink {
     this.features.reset();
     this.config.reset();
     this.throttle.reset();
-    this.#configVector = NO_VECTOR;
-    this.#applyConfigVector();
+    this.#routing.reset();
     this.interruptStatus.value = 0;
     this.#showHeldLink(nowNs);
   }

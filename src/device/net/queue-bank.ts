@@ -9,7 +9,7 @@ import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ, NET_F_MRG_RXBUF, NET_F_MTU } from "../spec/virtio-net.ts";
-import { NO_VECTOR, type Throttle } from "../throttle/throttle.ts";
+import type { Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { AREA_DESC, AREA_DEVICE, AREA_DRIVER, QueueSetup } from "../virtqueue/queue-setup.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
@@ -18,6 +18,7 @@ import { Coalescing } from "./coalescing.ts";
 import { ControlPath } from "./control.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import type { InterruptRouting } from "./interrupt-routing.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import { ReceivePath } from "./receive.ts";
@@ -25,8 +26,6 @@ import type { CardStatistics } from "./statistics.ts";
 import { TransmitPath } from "./transmit.ts";
 import type { TransmitStaging } from "./transmit-staging.ts";
 
-/** The one vector that all queues share on a transport that has no more. */
-const SHARED_VECTOR = 0;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What the bank works with; all of it belongs to the card. */
@@ -39,6 +38,7 @@ export interface QueueBankParts {
   readonly statistics: CardStatistics;
   readonly features: FeatureNegotiation;
   readonly numbering: QueueNumbering;
+  readonly routing: InterruptRouting;
   readonly status: DeviceStatus;
   readonly staging: TransmitStaging;
   readonly mtu: number;
@@ -60,8 +60,6 @@ export class QueueBank {
   readonly #setups: readonly QueueSetup[];
   readonly #paths: readonly QueuePath[];
   readonly #kicked: Uint8Array;
-  readonly #vectors: Int16Array;
-  #sharedVector = true;
 
   constructor(parts: QueueBankParts) {
     const { memory, throttle, observer, faults, statistics, features, numbering, queueSizeMax } = parts;
@@ -70,7 +68,6 @@ export class QueueBank {
     const slots = Array.from({ length: numbering.slotCount }, (_, slot) => slot);
     this.#setups = slots.map(() => new QueueSetup(queueSizeMax));
     this.#kicked = new Uint8Array(slots.length);
-    this.#vectors = new Int16Array(slots.length).fill(NO_VECTOR);
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
     this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
     this.#coalescing = new Coalescing(throttle, numbering, (slot) => this.#queues[slot]!.started);
@@ -174,31 +171,15 @@ export class QueueBank {
     if (this.#queues[slot]!.started && this.#numbering.kindOf(slot) !== CAUSE_KIND_RX) this.#lookAt(slot, nowNs);
   }
 
-  // --- interrupt vectors ---------------------------------------------------------------------------------------------
-
   /** The vector that the driver has given to a queue, or NO_VECTOR; kept, but without effect, while one is shared. */
   vectorOf(index: number): number {
-    return this.#vectors[this.#numbering.slotOf(index)] ?? NO_VECTOR;
+    return this.#parts.routing.vectorOf(this.#numbering.slotOf(index));
   }
 
   /** The driver gives a queue a vector: an index below `throttle.vectors.length`, or NO_VECTOR. */
   setVector(index: number, vector: number, nowNs: number): void {
     const slot = this.#numbering.slotOf(index);
-    if (slot === NO_SLOT) return;
-    this.#vectors[slot] = vector;
-    this.#parts.throttle.assignVector(slot, this.#vectorInForce(slot), nowNs);
-  }
-
-  /** Vector 0 for all queues, or each queue's own. */
-  useSharedVector(shared: boolean, nowNs: number): void {
-    this.#sharedVector = shared;
-    for (let slot = 0; slot < this.#vectors.length; slot++) {
-      this.#parts.throttle.assignVector(slot, this.#vectorInForce(slot), nowNs);
-    }
-  }
-
-  #vectorInForce(slot: number): number {
-    return this.#sharedVector ? SHARED_VECTOR : this.#vectors[slot]!;
+    if (slot !== NO_SLOT) this.#parts.routing.setVector(slot, vector, nowNs);
   }
 
   // --- the life of the device ----------------------------------------------------------------------------------------
@@ -239,7 +220,6 @@ export class QueueBank {
     for (const setup of this.#setups) setup.reset();
     for (const path of this.#paths) path.abandon();
     this.#coalescing.reset();
-    this.#vectors.fill(NO_VECTOR);
     this.#kicked.fill(0);
     this.workDueNs = NEVER;
   }
@@ -254,7 +234,12 @@ export class QueueBank {
   #startQueue(slot: number, nowNs: number): void {
     const queue = this.#queues[slot]!;
     queue.start();
-    this.#parts.throttle.attachQueue(slot, this.#numbering.kindOf(slot), queue, this.#vectorInForce(slot));
+    this.#parts.throttle.attachQueue(
+      slot,
+      this.#numbering.kindOf(slot),
+      queue,
+      this.#parts.routing.vectorInForce(slot),
+    );
     this.#coalescing.queueEnabled(slot);
     this.#coalescing.apply(nowNs);
     this.#lookAt(slot, nowNs);

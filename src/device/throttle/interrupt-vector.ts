@@ -67,6 +67,11 @@ export class InterruptVector {
     return false;
   }
 
+  /** True if there is anything that a deadline could stand for. */
+  hasReason(): boolean {
+    return this.hasPendingQueue() || this.waitingSinceNs() < Number.POSITIVE_INFINITY;
+  }
+
   /** The earliest time at which the guest's own coalescing lets a pending cause through; Infinity without one (R12). */
   earliestReadyNs(): number {
     let earliest = Number.POSITIVE_INFINITY;

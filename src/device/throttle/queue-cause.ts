@@ -1,4 +1,5 @@
 import type { InterruptSource } from "./interrupt-source.ts";
+import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 
 /** Entries after which an event index may have wrapped unseen, so that a late check can no longer be trusted (R9). */
 const EVENT_INDEX_HORIZON = 0x8000;
@@ -92,9 +93,52 @@ export class QueueCause {
     return this.pending;
   }
 
+  saveState(nowNs: number): QueueCauseState {
+    return {
+      queue: this.queue,
+      pending: this.pending,
+      waitingSince: savedTime(this.waitingSinceNs, nowNs),
+      maxUsecs: this.maxUsecs,
+      maxPackets: this.maxPackets,
+      latchIdx: this.#latchIdx,
+      entries: this.#entries,
+      frames: this.#frames,
+      first: savedTime(this.#firstNs, nowNs),
+      reached: savedTime(this.#reachedNs, nowNs),
+      notified: this.#notified,
+    };
+  }
+
+  restoreState(state: QueueCauseState, nowNs: number): void {
+    this.pending = state.pending;
+    this.waitingSinceNs = restoredTime(state.waitingSince, nowNs, Number.POSITIVE_INFINITY);
+    this.maxUsecs = state.maxUsecs;
+    this.maxPackets = state.maxPackets;
+    this.#latchIdx = state.latchIdx;
+    this.#entries = state.entries;
+    this.#frames = state.frames;
+    this.#firstNs = restoredTime(state.first, nowNs, 0);
+    this.#reachedNs = restoredTime(state.reached, nowNs, Number.POSITIVE_INFINITY);
+    this.#notified = state.notified;
+  }
+
   #noteReached(nowNs: number): void {
     if (this.pending && this.maxPackets > 0 && this.#frames >= this.maxPackets && this.#reachedNs > nowNs) {
       this.#reachedNs = nowNs;
     }
   }
+}
+
+export interface QueueCauseState {
+  readonly queue: number;
+  readonly pending: boolean;
+  readonly waitingSince: SavedTime;
+  readonly maxUsecs: number;
+  readonly maxPackets: number;
+  readonly latchIdx: number;
+  readonly entries: number;
+  readonly frames: number;
+  readonly first: SavedTime;
+  readonly reached: SavedTime;
+  readonly notified: boolean;
 }

@@ -14,6 +14,7 @@ import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
 import { QueueCause } from "./queue-cause.ts";
+import { restoreVcpu, restoreVector, saveVcpu, saveVector, type ThrottleState } from "./throttle-state.ts";
 import { type FilteredFrame, matchesUrgentFilter } from "./urgent.ts";
 
 /** `attachQueue` with this vector: the queue's frames wake the guest, but nothing notifies its driver. */
@@ -291,6 +292,29 @@ export class Throttle {
   runningIntervalNs(vector: InterruptVector, nowNs: number): number {
     const endNs = this.#delivery.servedBy(vector).active ? vector.lastNotifyNs + vector.latencyNs : vector.deadlineNs;
     return endNs === NEVER ? 0 : Math.max(0, endNs - nowNs);
+  }
+
+  // --- saving and restoring ------------------------------------------------------------------------------------------
+
+  saveState(nowNs: number): ThrottleState {
+    return {
+      suspended: this.#delivery.suspended,
+      vectors: this.vectors.map((vector) => saveVector(vector, nowNs)),
+      vcpus: this.vcpus.map((vcpu) => saveVcpu(vcpu, nowNs)),
+      causes: this.#causes.filter((cause) => cause !== undefined).map((cause) => cause.saveState(nowNs)),
+    };
+  }
+
+  /**
+   * Goes on from a state of a throttle with as many vectors and vCPUs, once the same queues are attached. Intervals run
+   * on; nothing is sent from here: what is due goes at the next `expire`.
+   */
+  restoreState(state: ThrottleState, nowNs: number): void {
+    this.#delivery.suspended = state.suspended;
+    for (const [i, vector] of this.vectors.entries()) restoreVector(vector, state.vectors[i]!, nowNs);
+    for (const [i, vcpu] of this.vcpus.entries()) restoreVcpu(vcpu, state.vcpus[i]!, nowNs);
+    for (const cause of state.causes) this.#causes[cause.queue]?.restoreState(cause, nowNs);
+    for (const vector of this.vectors) vector.deadlineNs = vector.hasReason() ? nowNs : NEVER;
   }
 
   // --- the rules -----------------------------------------------------------------------------------------------------

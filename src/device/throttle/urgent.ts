@@ -6,6 +6,7 @@ import {
   URGENT_FILTER_SHORT,
   URGENT_SHORT_BYTES,
 } from "../spec/throttle-registers.ts";
+import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_ARP = 0x0806;
@@ -70,6 +71,22 @@ export class UrgentCredits {
     this.#countedAtNs = nowNs;
   }
 
+  saveState(nowNs: number): UrgentCreditsState {
+    return {
+      filterId: this.filterId,
+      creditsPerS: this.creditsPerS,
+      credits: this.#credits,
+      counted: savedTime(this.#countedAtNs, nowNs),
+    };
+  }
+
+  restoreState(state: UrgentCreditsState, nowNs: number): void {
+    this.filterId = state.filterId;
+    this.creditsPerS = state.creditsPerS;
+    this.#credits = state.credits;
+    this.#countedAtNs = restoredTime(state.counted, nowNs, nowNs);
+  }
+
   /** Takes one credit if there is one. */
   take(nowNs: number): boolean {
     const earned = ((nowNs - this.#countedAtNs) * this.creditsPerS) / 1e9;
@@ -79,4 +96,11 @@ export class UrgentCredits {
     this.#credits -= 1;
     return true;
   }
+}
+
+export interface UrgentCreditsState {
+  readonly filterId: number;
+  readonly creditsPerS: number;
+  readonly credits: number;
+  readonly counted: SavedTime;
 }

@@ -1,0 +1,105 @@
+/** The throttle between two events, as plain values: what the host programmed, what is pending, and what was counted. */
+
+import type { InterruptVector, ThrottleCounters, VcpuPresence } from "./interrupt-vector.ts";
+import type { QueueCauseState } from "./queue-cause.ts";
+import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
+import type { UrgentCreditsState } from "./urgent.ts";
+
+export interface ThrottleState {
+  readonly suspended: boolean;
+  readonly vectors: readonly VectorState[];
+  readonly vcpus: readonly VcpuState[];
+  readonly causes: readonly QueueCauseState[];
+}
+
+export interface VectorState {
+  readonly target: number;
+  readonly redirectMask: number;
+  readonly latencyNs: number;
+  readonly overflowNs: number;
+  readonly freeMin: number;
+  readonly sliceEnd: SavedTime;
+  readonly maskedByHost: boolean;
+  readonly maskedByDriver: boolean;
+  readonly configPending: boolean;
+  readonly lastNotify: SavedTime;
+  readonly urgent: UrgentCreditsState;
+  readonly counters: CountersState;
+}
+
+export interface VcpuState {
+  readonly active: boolean;
+  readonly idle: boolean;
+  readonly stateSeq: number;
+  readonly wakeOutstanding: boolean;
+  readonly deactivated: SavedTime;
+}
+
+export interface CountersState {
+  readonly notifications: readonly number[];
+  readonly wakes: readonly number[];
+  readonly causesCoalesced: number;
+  readonly wakesCoalesced: number;
+  readonly causesSuppressed: number;
+  readonly latenessMaxNs: number;
+}
+
+export function saveVector(vector: InterruptVector, nowNs: number): VectorState {
+  const { target, redirectMask, latencyNs, overflowNs, freeMin, maskedByHost, maskedByDriver, configPending } = vector;
+  return {
+    target,
+    redirectMask,
+    latencyNs,
+    overflowNs,
+    freeMin,
+    maskedByHost,
+    maskedByDriver,
+    configPending,
+    sliceEnd: savedTime(vector.sliceEndNs, nowNs),
+    lastNotify: savedTime(vector.lastNotifyNs, nowNs),
+    urgent: vector.urgent.saveState(nowNs),
+    counters: saveCounters(vector.counters),
+  };
+}
+
+/** The deadline follows from the rest, once the causes are back. */
+export function restoreVector(vector: InterruptVector, state: VectorState, nowNs: number): void {
+  vector.target = state.target;
+  vector.redirectMask = state.redirectMask;
+  vector.latencyNs = state.latencyNs;
+  vector.overflowNs = state.overflowNs;
+  vector.freeMin = state.freeMin;
+  vector.maskedByHost = state.maskedByHost;
+  vector.maskedByDriver = state.maskedByDriver;
+  vector.configPending = state.configPending;
+  vector.sliceEndNs = restoredTime(state.sliceEnd, nowNs, Number.POSITIVE_INFINITY);
+  vector.lastNotifyNs = restoredTime(state.lastNotify, nowNs, Number.NEGATIVE_INFINITY);
+  vector.urgent.restoreState(state.urgent, nowNs);
+  restoreCounters(vector.counters, state.counters);
+}
+
+export function saveVcpu(vcpu: VcpuPresence, nowNs: number): VcpuState {
+  const { active, idle, stateSeq, wakeOutstanding } = vcpu;
+  return { active, idle, stateSeq, wakeOutstanding, deactivated: savedTime(vcpu.deactivatedAtNs, nowNs) };
+}
+
+export function restoreVcpu(vcpu: VcpuPresence, state: VcpuState, nowNs: number): void {
+  vcpu.active = state.active;
+  vcpu.idle = state.idle;
+  vcpu.stateSeq = state.stateSeq;
+  vcpu.wakeOutstanding = state.wakeOutstanding;
+  vcpu.deactivatedAtNs = restoredTime(state.deactivated, nowNs, Number.NEGATIVE_INFINITY);
+}
+
+function saveCounters(counters: ThrottleCounters): CountersState {
+  return { ...counters, notifications: [...counters.notifications], wakes: [...counters.wakes] };
+}
+
+function restoreCounters(counters: ThrottleCounters, state: CountersState): void {
+  counters.notifications.set(state.notifications);
+  counters.wakes.set(state.wakes);
+  counters.causesCoalesced = state.causesCoalesced;
+  counters.wakesCoalesced = state.wakesCoalesced;
+  counters.causesSuppressed = state.causesSuppressed;
+  counters.latenessMaxNs = state.latenessMaxNs;
+}
