@@ -21,7 +21,7 @@ const scenario = parseScenario(json, {}, { source: null, folder: ".", command: "
 const hooks = { events: null, progress() {}, signal: new AbortController().signal };
 
 let best = 0;
-for (let run = 0; run < 3; run++) {
+for (let run = 0; run < 2; run++) {
   const startMs = performance.now();
   const { guests: results } = await runVirtual(scenario, scenario.policies[0], hooks);
   const frames = results.reduce((sum, { arrived }) => sum + arrived, 0);
