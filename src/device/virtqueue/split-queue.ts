@@ -31,6 +31,7 @@ import {
   usedEventOffset,
 } from "../spec/split-ring.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
+import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
 import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
@@ -113,9 +114,9 @@ export class SplitQueue implements Virtqueue {
     if (descAddress % DESC_ALIGN !== 0 || driverAddress % AVAIL_ALIGN !== 0 || deviceAddress % USED_ALIGN !== 0) {
       return FAULT_QUEUE_SETUP;
     }
-    const table = this.memory.translate(descAddress, descAreaBytes(size));
-    const avail = this.memory.translate(driverAddress, availAreaBytes(size));
-    const used = this.memory.translate(deviceAddress, usedAreaBytes(size));
+    const table = this.memory.translate(descAddress, descAreaBytes(size), false);
+    const avail = this.memory.translate(driverAddress, availAreaBytes(size), false);
+    const used = this.memory.translate(deviceAddress, usedAreaBytes(size), true);
     if (table < 0 || avail < 0 || used < 0) return FAULT_QUEUE_SETUP;
     // The used ring is ours to write, the other two are not (SDESC-4).
     const usedEnd = used + usedAreaBytes(size);
@@ -290,6 +291,31 @@ export class SplitQueue implements Virtqueue {
     } else {
       this.memory.u16[(this.#used + USED_FLAGS) >>> 1] = USED_F_NO_NOTIFY;
     }
+  }
+
+  snapshot(): QueueSnapshot {
+    if (this.#nextAvail !== this.usedIdx) {
+      throw new RangeError("queue snapshot: chains are taken; publish or rewind them first");
+    }
+    const { usedIdx, fault, broken } = this;
+    return { usedIdx, position: usedIdx, everUsed: this.#everUsed, fault, broken };
+  }
+
+  restore(snapshot: QueueSnapshot): void {
+    checkSnapshot(snapshot, 0x10000);
+    const { usedIdx, position } = snapshot;
+    if (position !== usedIdx) {
+      throw new RangeError(
+        `queue snapshot: position is ${position}, which in a split ring must be usedIdx, ${usedIdx}`,
+      );
+    }
+    this.usedIdx = usedIdx;
+    this.#availIdx = usedIdx;
+    this.#nextAvail = usedIdx;
+    this.#nextUsed = usedIdx;
+    this.#everUsed = snapshot.everUsed;
+    this.fault = snapshot.fault;
+    this.broken = snapshot.broken;
   }
 
   #break(fault: number): void {

@@ -3,13 +3,14 @@
  * (§2.8) implement it; paths and throttle know no more of a queue than this.
  *
  * Chains are taken in the order in which the driver made them available, and used in that same order: IN_ORDER
- * (§2.7.9, §2.8.10) is kept whether it was negotiated or not. Both ways go in batches, and what is used becomes visible
+ * (§2.7.9, §2.8.8) is kept whether it was negotiated or not. Both ways go in batches, and what is used becomes visible
  * to the driver with `publish`.
  */
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { InterruptSource } from "../throttle/interrupt-source.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
+import type { QueueSnapshot } from "./queue-snapshot.ts";
 
 /** What `take` gives. */
 export const TAKE_EMPTY = 0;
@@ -79,4 +80,11 @@ export interface Virtqueue extends InterruptSource {
   publish(): void;
   /** Asks for a kick at the next buffer, then looks once more; returns the number of available chains. */
   armKick(): number;
+  /** @throws RangeError while chains are taken and not used, or used and not published */
+  snapshot(): QueueSnapshot;
+  /**
+   * Goes on from a snapshot of a queue of the same setup. To be called after `enable`, before `start`.
+   * @throws RangeError if its numbers are impossible
+   */
+  restore(snapshot: QueueSnapshot): void;
 }

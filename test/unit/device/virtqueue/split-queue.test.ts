@@ -433,3 +433,54 @@ describe("kick suppression", () => {
     expect(kicks).toBe(0);
   });
 });
+
+describe("snapshots", () => {
+  test("say where the ring goes on, and another queue goes on there", () => {
+    let queue = queueOf();
+    for (let i = 0; i < 0xffff; i++) {
+      driver.offer(i % SIZE);
+      driver.publish();
+      useChains(queue, 1);
+    }
+    driver.usedEvent = 0xffff;
+    for (const head of [1, 2]) driver.offer(head);
+    driver.publish();
+    const saved: ReturnType<SplitQueue["snapshot"]> = JSON.parse(JSON.stringify(queue.snapshot()));
+    expect(saved).toEqual({ usedIdx: 0xffff, position: 0xffff, everUsed: true, fault: 0, broken: false });
+    queue = queueOf({ started: false });
+    queue.restore(saved);
+    queue.start();
+    expect(queue.mayHaveUnread()).toBe(false);
+    expect(queue.refresh()).toBe(2);
+    useChains(queue, 2);
+    expect(driver.usedIdx).toBe(1);
+    expect(queue.wantsInterrupt(0xffff)).toBe(true);
+    expect(queue.mayHaveUnread()).toBe(true);
+  });
+
+  test("keep a broken ring broken", () => {
+    const queue = queueOf();
+    driver.publish(SIZE + 1);
+    queue.take(chain);
+    const other = queueOf({ started: false });
+    other.restore(queue.snapshot());
+    other.start();
+    expect(other.take(chain)).toBe(BROKEN);
+    expect(FAULTS[other.fault]!.name).toBe("avail-idx");
+  });
+
+  test("are refused while chains are in hand, and if their numbers are impossible", () => {
+    const queue = queueOf();
+    driver.offer(0);
+    driver.publish();
+    queue.take(chain);
+    expect(() => queue.snapshot()).toThrow(RangeError);
+    queue.pushUsed(0, 0);
+    expect(() => queue.snapshot()).toThrow(RangeError);
+    queue.publish();
+    const saved = queue.snapshot();
+    for (const wrong of [{ usedIdx: 65536 }, { usedIdx: -1 }, { usedIdx: 1.5 }, { position: 65536 }, { position: 2 }]) {
+      expect(() => queue.restore({ ...saved, ...wrong })).toThrow(RangeError);
+    }
+  });
+});

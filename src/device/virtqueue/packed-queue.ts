@@ -1,0 +1,350 @@
+/**
+ * The device's side of a packed virtqueue (virtio 1.4 §2.8).
+ *
+ * One ring serves both ways. The card takes chains in ring order, each as soon as the flags of its first descriptor say
+ * that it is available, and writes one used descriptor over the first slot of each chain, in the same order. Used
+ * descriptors become visible in batches: the driver polls the first one of a batch, whose flags `publish` stores last.
+ *
+ * Faults of one chain leave the queue usable: its end was found and its id must be returned with length 0. If a chain
+ * has no end, or the driver takes back what it has made available, the ring cannot be followed any more: the queue is
+ * `broken` until the device is reset.
+ */
+
+import { FAULT_AVAIL_WITHDRAWN, FAULT_CHAIN_UNENDED, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import {
+  EVENT_ALIGN,
+  EVENT_BYTES,
+  PACKED_DESC_ALIGN,
+  PACKED_DESC_BYTES,
+  PACKED_DESC_FLAGS,
+  PACKED_DESC_ID,
+  PACKED_DESC_LEN,
+  PACKED_F_AVAIL,
+  PACKED_F_USED,
+  PACKED_F_WRITE,
+  PACKED_SIZE_MAX,
+  packedAreaBytes,
+} from "../spec/packed-ring.ts";
+import type { DescriptorChain } from "./descriptor-chain.ts";
+import { PackedEvents } from "./packed-events.ts";
+import { PackedScan } from "./packed-scan.ts";
+import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
+import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
+
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
+const NO_FAULT = FAULT_NONE;
+const UNENDED = FAULT_CHAIN_UNENDED;
+const CHAIN = TAKE_CHAIN;
+const WRITTEN = PACKED_F_WRITE;
+const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
+const DESC_BYTES = PACKED_DESC_BYTES;
+const LEN_AT = PACKED_DESC_LEN;
+const ID_AT = PACKED_DESC_ID;
+const FLAGS_AT = PACKED_DESC_FLAGS;
+
+export class PackedQueue implements Virtqueue {
+  readonly memory: GuestMemory;
+  /** Running count of used descriptors, mod 2^16, as published. The ring has no such index; the throttle counts by it. */
+  usedIdx = 0;
+  /** Number of descriptors; 0 while the queue is not enabled. */
+  size = 0;
+  /** Code of the last fault that `take` met. */
+  fault: number = FAULT_NONE;
+  /** True after a fault of the ring itself. */
+  broken = false;
+  /** Changes whenever the queue starts another life or stops. */
+  epoch = 0;
+
+  // Byte offset of the ring in the buffer.
+  #ring = 0;
+  #indirectAllowed = false;
+  #started = false;
+  #armed = false;
+  // The next slot to take, and how AVAIL and USED look there once it is available (§2.8.1): the device's wrap counter.
+  #availSlot = 0;
+  #availOwner: number = PACKED_F_AVAIL;
+  // The next slot to write a used descriptor to, and its flags.
+  #usedSlot = 0;
+  #usedFlags = OWNER_BITS;
+  // Slots that the driver may have filled: all but those of chains that are taken and not yet published as used.
+  #driverSlots = 0;
+  // Slots of each chain that is taken and not used, by the running number of the chain.
+  #spans = new Uint16Array(0);
+  #spanMask = 0;
+  #nextTaken = 0;
+  #nextUsed = 0;
+  // The batch: the flags that will show it, and the slots that its chains occupy.
+  #firstFlagsAt = 0;
+  #firstFlags = 0;
+  #batchSlots = 0;
+  readonly #scan = new PackedScan();
+  readonly #events: PackedEvents;
+  #everUsed = false;
+
+  constructor(memory: GuestMemory) {
+    this.memory = memory;
+    this.#events = new PackedEvents(memory);
+  }
+
+  get enabled(): boolean {
+    return this.size !== 0;
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** True if the driver will kick at the next buffer that it makes available, so that nobody needs to look. */
+  get armed(): boolean {
+    return this.#armed;
+  }
+
+  /** Available chains that the last `refresh` has seen and that are not taken. */
+  get cachedFree(): number {
+    return this.#scan.chains;
+  }
+
+  /**
+   * Takes over the driver's setup of the queue, both wrap counters 1; touches no guest memory. Returns
+   * FAULT_QUEUE_SETUP, and stays disabled, unless the size is 1 … 32768, a power of two or not, and the areas are
+   * aligned, inside guest memory and apart (§2.8.10.1).
+   */
+  enable(areas: QueueAreas): number {
+    this.reset();
+    const { size, descAddress, driverAddress, deviceAddress } = areas;
+    if (!Number.isInteger(size) || size < 1 || size > PACKED_SIZE_MAX) return FAULT_QUEUE_SETUP;
+    if (
+      descAddress % PACKED_DESC_ALIGN !== 0 ||
+      driverAddress % EVENT_ALIGN !== 0 ||
+      deviceAddress % EVENT_ALIGN !== 0
+    ) {
+      return FAULT_QUEUE_SETUP;
+    }
+    const ring = this.memory.translate(descAddress, packedAreaBytes(size), true);
+    const driverEvent = this.memory.translate(driverAddress, EVENT_BYTES, false);
+    const deviceEvent = this.memory.translate(deviceAddress, EVENT_BYTES, true);
+    if (ring < 0 || driverEvent < 0 || deviceEvent < 0) return FAULT_QUEUE_SETUP;
+    // Ring and device area are ours to write, the driver area is not.
+    const ringEnd = ring + packedAreaBytes(size);
+    for (const event of [driverEvent, deviceEvent]) {
+      if (event < ringEnd && ring < event + EVENT_BYTES) return FAULT_QUEUE_SETUP;
+    }
+    if (driverEvent === deviceEvent) return FAULT_QUEUE_SETUP;
+    this.size = size;
+    this.#ring = ring;
+    this.#indirectAllowed = areas.indirect;
+    this.#driverSlots = size;
+    if (this.#spans.length < size) this.#spans = new Uint16Array(2 ** Math.ceil(Math.log2(size)));
+    this.#spanMask = this.#spans.length - 1;
+    this.#events.begin(size, driverEvent, deviceEvent, areas.eventIdx);
+    return FAULT_NONE;
+  }
+
+  /** Back to the state before `enable` (virtio 1.4 §2.6.1.1, VQRST-2). */
+  reset(): void {
+    this.stop();
+    this.size = 0;
+    this.usedIdx = 0;
+    this.fault = FAULT_NONE;
+    this.broken = false;
+    this.#availSlot = 0;
+    this.#availOwner = PACKED_F_AVAIL;
+    this.#usedSlot = 0;
+    this.#usedFlags = OWNER_BITS;
+    this.#nextTaken = 0;
+    this.#nextUsed = 0;
+    this.#batchSlots = 0;
+    this.#everUsed = false;
+  }
+
+  /** The device may touch the ring from here on: DRIVER_OK, or its return after SUSPEND. */
+  start(): void {
+    if (this.size === 0) return;
+    this.#started = true;
+    this.#armed = false;
+    this.#events.forbidKicks();
+  }
+
+  /** The device touches the ring no more; an unpublished batch is published first by whoever wants it seen. */
+  stop(): void {
+    this.#started = false;
+    this.#armed = false;
+    this.#scan.forget();
+    this.epoch++;
+  }
+
+  /** Looks how far the ring is filled; returns the number of available chains, 0 if it is broken or not started. */
+  refresh(): number {
+    if (!this.#started || this.broken) return 0;
+    const scan = this.#scan;
+    if (!scan.look(this.memory, this.#ring, this.size, this.#availSlot, this.#availOwner, this.#driverSlots)) {
+      this.#break(FAULT_CHAIN_UNENDED);
+    }
+    return scan.chains;
+  }
+
+  hasFreeAbove(count: number): boolean {
+    return this.cachedFree > count || this.refresh() > count;
+  }
+
+  /** Takes the next available chain into `chain`; returns one of TAKE_*. */
+  take(chain: DescriptorChain): number {
+    if (!this.#started || this.broken || this.#driverSlots === 0) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
+    const memory = this.memory;
+    const slot = this.#availSlot;
+    const flags = memory.loadAcquireU16(this.#ring + slot * DESC_BYTES + FLAGS_AT);
+    if ((flags & OWNER_BITS) !== this.#availOwner) {
+      if (this.#scan.chains === 0) return TAKE_EMPTY;
+      // §2.8.16: the driver changes nothing that it has made available.
+      this.#break(FAULT_AVAIL_WITHDRAWN);
+      return TAKE_BROKEN;
+    }
+    if (this.#armed) {
+      this.#armed = false;
+      this.#events.forbidKicks();
+    }
+    const fault = chain.readPacked(
+      memory,
+      this.#ring,
+      this.size,
+      slot,
+      flags,
+      this.#driverSlots,
+      this.#indirectAllowed,
+    );
+    if (fault === UNENDED) {
+      this.#break(fault);
+      return TAKE_BROKEN;
+    }
+    const span = chain.span;
+    this.#availSlot = slot + span;
+    if (this.#availSlot >= this.size) {
+      this.#availSlot -= this.size;
+      this.#availOwner ^= OWNER_BITS;
+    }
+    this.#driverSlots -= span;
+    this.#spans[this.#nextTaken & this.#spanMask] = span;
+    this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
+    this.#scan.taken(span);
+    if (fault === NO_FAULT) return CHAIN;
+    this.fault = fault;
+    return TAKE_FAULT;
+  }
+
+  /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
+  rewind(count: number): void {
+    for (let left = count; left > 0; left--) {
+      this.#nextTaken = (this.#nextTaken - 1) & 0xffff;
+      const span = this.#spans[this.#nextTaken & this.#spanMask]!;
+      this.#availSlot -= span;
+      if (this.#availSlot < 0) {
+        this.#availSlot += this.size;
+        this.#availOwner ^= OWNER_BITS;
+      }
+      this.#driverSlots += span;
+      this.#scan.givenBack(span);
+    }
+  }
+
+  /**
+   * Writes one used descriptor, over the first of the oldest chain that is taken and not used; the driver sees it after
+   * `publish`. `id` is the chain's `head`, `lengthBytes` what was written to it.
+   */
+  pushUsed(id: number, lengthBytes: number): void {
+    const { memory } = this;
+    const slot = this.#usedSlot;
+    const at = this.#ring + slot * DESC_BYTES;
+    memory.u32[(at + LEN_AT) >>> 2] = lengthBytes;
+    memory.u16[(at + ID_AT) >>> 1] = id;
+    // §2.8.3: WRITE says whether anything was written, and that the length means something.
+    const flags = lengthBytes === 0 ? this.#usedFlags : this.#usedFlags | WRITTEN;
+    if (this.#nextUsed === this.usedIdx) {
+      this.#firstFlagsAt = at + FLAGS_AT;
+      this.#firstFlags = flags;
+    } else {
+      memory.u16[(at + FLAGS_AT) >>> 1] = flags;
+    }
+    const span = this.#spans[this.#nextUsed & this.#spanMask]!;
+    this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
+    this.#batchSlots += span;
+    this.#usedSlot = slot + span;
+    if (this.#usedSlot >= this.size) {
+      this.#usedSlot -= this.size;
+      this.#usedFlags ^= OWNER_BITS;
+    }
+  }
+
+  /**
+   * Shows the driver all used descriptors that were written since the last time.
+   *
+   * The race: the driver polls the slot after the last used descriptor that it knows (§2.8.2), which is the first of
+   * this batch, while the rest of the batch is written. The flags there are stored last, by an Atomics store, so that
+   * the driver that sees them sees all of the batch; the plain flags of the others mean nothing to it before.
+   */
+  publish(): void {
+    if (this.#nextUsed === this.usedIdx) return;
+    this.#everUsed = true;
+    this.usedIdx = this.#nextUsed;
+    this.#driverSlots += this.#batchSlots;
+    this.#events.advance(this.usedIdx, this.#batchSlots);
+    this.#batchSlots = 0;
+    this.memory.storeReleaseU16(this.#firstFlagsAt, this.#firstFlags);
+  }
+
+  /** True if the driver wants an interrupt for the used descriptors from `sinceUsedIdx`, a past `usedIdx`, up to now. */
+  wantsInterrupt(sinceUsedIdx: number): boolean {
+    // Suspended, the ring may not be read (SUSPEND-3): better an interrupt too many than one lost.
+    return !this.#started || this.#events.wantsInterrupt(this.usedIdx, sinceUsedIdx);
+  }
+
+  mayHaveUnread(): boolean {
+    return this.#everUsed && (!this.#started || this.#events.mayHaveUnread());
+  }
+
+  /**
+   * Asks the driver for a kick at its next buffer, then looks at the ring once more; returns the number of available
+   * chains. To be called when the ring is found empty; if it returns more than 0 there is work, and the kick is
+   * forbidden again by the next `take`.
+   *
+   * The race: a driver that stored a descriptor's flags before our request saw "no kick wanted" and will not kick. So
+   * the flags are loaded after the request is stored, and both are Atomics, as the driver's two accesses are: either
+   * it sees the request, or we see its buffer.
+   */
+  armKick(): number {
+    this.#events.askForKick(this.#availSlot, this.#availOwner === PACKED_F_AVAIL);
+    this.#armed = true;
+    return this.refresh();
+  }
+
+  snapshot(): QueueSnapshot {
+    if (this.#nextTaken !== this.usedIdx) {
+      throw new RangeError("queue snapshot: chains are taken; publish or rewind them first");
+    }
+    const { usedIdx, fault, broken } = this;
+    return { usedIdx, position: this.#events.position, everUsed: this.#everUsed, fault, broken };
+  }
+
+  restore(snapshot: QueueSnapshot): void {
+    checkSnapshot(snapshot, 2 * this.size);
+    const { usedIdx, position } = snapshot;
+    const secondTurn = position >= this.size;
+    this.usedIdx = usedIdx;
+    this.#nextTaken = usedIdx;
+    this.#nextUsed = usedIdx;
+    this.#availSlot = secondTurn ? position - this.size : position;
+    this.#usedSlot = this.#availSlot;
+    this.#availOwner = secondTurn ? PACKED_F_USED : PACKED_F_AVAIL;
+    this.#usedFlags = secondTurn ? 0 : OWNER_BITS;
+    this.#everUsed = snapshot.everUsed;
+    this.fault = snapshot.fault;
+    this.broken = snapshot.broken;
+    this.#events.moveTo(position, usedIdx);
+  }
+
+  #break(fault: number): void {
+    this.fault = fault;
+    this.broken = true;
+    this.#scan.forget();
+  }
+}
