@@ -7,13 +7,13 @@
 
 import type { Frame } from "../link/frame-port.ts";
 
-/** What `version` and `transport` are if the frame has none, and what an `…At` is of a field that is not there. */
+/** The `version` of a frame that is no IP packet, and an `…At` of a field that is not there. */
 export const NO_IP = 0;
-export const NO_TRANSPORT = 0;
 export const NOT_THERE = -1;
-/** Protocol numbers of IP. */
-export const TRANSPORT_TCP = 6;
-export const TRANSPORT_UDP = 17;
+/** Values of `transport`. */
+export const TRANSPORT_OTHER = 0;
+export const TRANSPORT_TCP = 1;
+export const TRANSPORT_UDP = 2;
 
 const ETHERNET_BYTES = 14;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -24,6 +24,8 @@ const TAG_BYTES = 4;
 const TAGS_MAX = 2;
 const IPV4_BYTES = 20;
 const IPV6_BYTES = 40;
+const PROTOCOL_TCP = 6;
+const PROTOCOL_UDP = 17;
 const TCP_BYTES = 20;
 const UDP_BYTES = 8;
 // Extension headers, RFC 8200 §4. All but the authentication header count their length in units of 8 bytes.
@@ -40,9 +42,9 @@ const ADDRESS_BYTES = 16;
 
 export class FlowFields {
   /** 4, 6 or NO_IP. */
-  version = NO_IP;
-  /** TRANSPORT_TCP, TRANSPORT_UDP or NO_TRANSPORT. */
-  transport = NO_TRANSPORT;
+  version: number = NO_IP;
+  /** TRANSPORT_*; a fragment has TRANSPORT_OTHER. */
+  transport: number = TRANSPORT_OTHER;
   /** True for an IPv6 packet with extension headers. */
   extended = false;
   // Offsets into the frame's `bytes`.
@@ -57,7 +59,7 @@ export class FlowFields {
   /** Reads the headers of `frame`. */
   read(frame: Frame): void {
     this.version = NO_IP;
-    this.transport = NO_TRANSPORT;
+    this.transport = TRANSPORT_OTHER;
     this.extended = false;
     this.portsAt = NOT_THERE;
     this.homeAddressAt = NOT_THERE;
@@ -140,8 +142,8 @@ export class FlowFields {
   }
 
   #readTransport(protocol: number, at: number, end: number): void {
-    if (protocol === TRANSPORT_TCP && at + TCP_BYTES <= end) this.transport = TRANSPORT_TCP;
-    else if (protocol === TRANSPORT_UDP && at + UDP_BYTES <= end) this.transport = TRANSPORT_UDP;
+    if (protocol === PROTOCOL_TCP && at + TCP_BYTES <= end) this.transport = TRANSPORT_TCP;
+    else if (protocol === PROTOCOL_UDP && at + UDP_BYTES <= end) this.transport = TRANSPORT_UDP;
     else return;
     this.portsAt = at;
   }

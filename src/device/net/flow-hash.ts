@@ -6,37 +6,33 @@
  * looked up in tables, one per byte position, which are made anew for each key.
  */
 
-import {
-  HASH_REPORT_IPV4,
-  HASH_REPORT_IPV6,
-  HASH_REPORT_IPV6_EX,
-  HASH_REPORT_NONE,
-  HASH_TYPE_IP_EX,
-  HASH_TYPE_IPV4,
-  HASH_TYPE_IPV6,
-  HASH_TYPE_TCP_EX,
-  HASH_TYPE_TCPV4,
-  HASH_TYPE_TCPV6,
-  HASH_TYPE_UDP_EX,
-  HASH_TYPE_UDPV4,
-  HASH_TYPE_UDPV6,
-  RSS_KEY_BYTES,
-} from "../spec/virtio-net.ts";
-import { type FlowFields, NO_TRANSPORT, NOT_THERE, TRANSPORT_TCP, TRANSPORT_UDP } from "./flow-fields.ts";
+import { HASH_REPORT_NONE, RSS_KEY_BYTES } from "../spec/virtio-net.ts";
+import { type FlowFields, NO_IP, NOT_THERE } from "./flow-fields.ts";
 
 const IPV4_ADDRESS_BYTES = 4;
 const IPV6_ADDRESS_BYTES = 16;
 const PORTS_BYTES = 4;
+// Kinds of packets, in the order of the HASH_REPORT_* codes; each has three: with neither, TCP and UDP.
+const KIND_IPV4 = 0;
+const KIND_IPV6 = 3;
+const KIND_IPV6_EX = 6;
+const KINDS = 9;
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
+const NONE = HASH_REPORT_NONE;
+const NO_PACKET = NO_IP;
+const ABSENT = NOT_THERE;
 /** Two IPv6 addresses and two ports: with 32 bits more, all that a key of 40 bytes serves. */
 const INPUT_BYTES_MAX = 2 * IPV6_ADDRESS_BYTES + PORTS_BYTES;
 
 export class FlowHash {
   /** Of the last packet: the hash, an unsigned 32-bit number, and the kind of it, HASH_REPORT_NONE if there is none. */
   value = 0;
-  report = HASH_REPORT_NONE;
+  report: number = NONE;
   #types = 0;
   #keyBytes = 0;
   readonly #key = new Uint8Array(RSS_KEY_BYTES);
+  // HASH_REPORT_* for each kind of packet.
+  readonly #reports = new Uint8Array(KINDS);
   // What byte b gives at position p is at 256 p + b. Made with the first key.
   #tables = new Int32Array(0);
 
@@ -48,6 +44,7 @@ export class FlowHash {
   /** Sets the enabled types, and the key, `keyBytes` (up to 40) bytes from `at`; beyond its end a key is all zero. */
   configure(types: number, key: ArrayLike<number>, at: number, keyBytes: number): void {
     this.#types = types;
+    this.#chooseReports(types);
     this.#keyBytes = keyBytes;
     this.#key.fill(0);
     for (let i = 0; i < keyBytes; i++) this.#key[i] = key[at + i]!;
@@ -61,18 +58,31 @@ export class FlowHash {
     this.#keyBytes = 0;
     this.#key.fill(0);
     this.value = 0;
-    this.report = HASH_REPORT_NONE;
+    this.report = NONE;
   }
 
   /** Calculates the hash of the packet whose `fields` lie in `bytes`. */
   calculate(fields: FlowFields, bytes: Uint8Array): void {
     this.value = 0;
-    this.report = HASH_REPORT_NONE;
-    if (this.#types === 0) return;
-    if (fields.version === 4) this.#hashIpv4(fields, bytes);
-    else if (fields.version === 6 && !(fields.extended && this.#hashExtended(fields, bytes))) {
-      this.#hashIpv6(fields, bytes);
+    this.report = NONE;
+    const { version, transport } = fields;
+    if (this.#types === 0 || version === NO_PACKET) return;
+    let { sourceAt, destinationAt } = fields;
+    let report: number = NONE;
+    if (version === 4) report = this.#reports[KIND_IPV4 + transport]!;
+    else if (fields.extended) report = this.#reports[KIND_IPV6_EX + transport]!;
+    if (report > KIND_IPV6_EX) {
+      if (fields.homeAddressAt !== ABSENT) sourceAt = fields.homeAddressAt;
+      if (fields.routedToAt !== ABSENT) destinationAt = fields.routedToAt;
+    } else if (version !== 4) {
+      // No *_EX type that fits is enabled: the packet counts as one without extension headers.
+      report = this.#reports[KIND_IPV6 + transport]!;
     }
+    if (report === NONE) return;
+    this.report = report;
+    const addressBytes = version === 4 ? IPV4_ADDRESS_BYTES : IPV6_ADDRESS_BYTES;
+    // The first of each three is of the addresses alone.
+    this.value = this.#hash(bytes, sourceAt, destinationAt, addressBytes, report % 3 === 1 ? ABSENT : fields.portsAt);
   }
 
   saveState(): FlowHashState {
@@ -84,61 +94,25 @@ export class FlowHash {
     if (types !== 0 || key.length > 0) this.configure(types, key, 0, key.length);
   }
 
-  #hashIpv4(fields: FlowFields, bytes: Uint8Array): void {
-    const { sourceAt, destinationAt, portsAt } = fields;
-    const report = this.#choose(fields.transport, HASH_TYPE_TCPV4, HASH_TYPE_UDPV4, HASH_TYPE_IPV4, HASH_REPORT_IPV4);
-    if (report === HASH_REPORT_NONE) return;
-    const ports = report === HASH_REPORT_IPV4 ? NOT_THERE : portsAt;
-    this.#hash(bytes, sourceAt, destinationAt, IPV4_ADDRESS_BYTES, ports, report);
-  }
-
-  #hashIpv6(fields: FlowFields, bytes: Uint8Array): void {
-    const { sourceAt, destinationAt, portsAt } = fields;
-    const report = this.#choose(fields.transport, HASH_TYPE_TCPV6, HASH_TYPE_UDPV6, HASH_TYPE_IPV6, HASH_REPORT_IPV6);
-    if (report === HASH_REPORT_NONE) return;
-    const ports = report === HASH_REPORT_IPV6 ? NOT_THERE : portsAt;
-    this.#hash(bytes, sourceAt, destinationAt, IPV6_ADDRESS_BYTES, ports, report);
-  }
-
-  /** False if no *_EX type that fits is enabled: then the packet counts as one without extension headers. */
-  #hashExtended(fields: FlowFields, bytes: Uint8Array): boolean {
-    const { transport, homeAddressAt, routedToAt, portsAt } = fields;
-    const report = this.#choose(transport, HASH_TYPE_TCP_EX, HASH_TYPE_UDP_EX, HASH_TYPE_IP_EX, HASH_REPORT_IPV6_EX);
-    if (report === HASH_REPORT_NONE) return false;
-    const source = homeAddressAt === NOT_THERE ? fields.sourceAt : homeAddressAt;
-    const destination = routedToAt === NOT_THERE ? fields.destinationAt : routedToAt;
-    const ports = report === HASH_REPORT_IPV6_EX ? NOT_THERE : portsAt;
-    this.#hash(bytes, source, destination, IPV6_ADDRESS_BYTES, ports, report);
-    return true;
-  }
-
-  /** HASH_REPORT_* of the first enabled type that the packet has; those of TCP and UDP follow that of IP. */
-  #choose(transport: number, tcp: number, udp: number, ip: number, ipReport: number): number {
-    if (transport !== NO_TRANSPORT) {
-      if (transport === TRANSPORT_TCP && (this.#types & tcp) !== 0) return ipReport + 1;
-      if (transport === TRANSPORT_UDP && (this.#types & udp) !== 0) return ipReport + 2;
-    }
-    return (this.#types & ip) !== 0 ? ipReport : HASH_REPORT_NONE;
-  }
-
-  #hash(
-    bytes: Uint8Array,
-    source: number,
-    destination: number,
-    addressBytes: number,
-    portsAt: number,
-    report: number,
-  ): void {
+  #hash(bytes: Uint8Array, sourceAt: number, destinationAt: number, addressBytes: number, portsAt: number): number {
     const tables = this.#tables;
     let hash = 0;
     let table = 0;
-    for (let i = 0; i < addressBytes; i++, table += 256) hash ^= tables[table + bytes[source + i]!]!;
-    for (let i = 0; i < addressBytes; i++, table += 256) hash ^= tables[table + bytes[destination + i]!]!;
-    if (portsAt !== NOT_THERE) {
+    for (let i = 0; i < addressBytes; i++, table += 256) hash ^= tables[table + bytes[sourceAt + i]!]!;
+    for (let i = 0; i < addressBytes; i++, table += 256) hash ^= tables[table + bytes[destinationAt + i]!]!;
+    if (portsAt !== ABSENT) {
       for (let i = 0; i < PORTS_BYTES; i++, table += 256) hash ^= tables[table + bytes[portsAt + i]!]!;
     }
-    this.value = hash >>> 0;
-    this.report = report;
+    return hash >>> 0;
+  }
+
+  /** The kind of hash for each kind of packet; HASH_TYPE_* is 1 << (HASH_REPORT_* - 1) (§5.1.9.4.6). */
+  #chooseReports(types: number): void {
+    for (let kind = 0; kind < KINDS; kind++) {
+      const addressesOnly = kind - (kind % 3);
+      const best = (types >>> kind) & 1 ? kind : addressesOnly;
+      this.#reports[kind] = (types >>> best) & 1 ? best + 1 : NONE;
+    }
   }
 
   /** A bit of the input gives the 32 bits of the key that begin at its position. */

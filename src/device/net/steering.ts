@@ -14,7 +14,10 @@ import { SUPPORTED_HASH_TYPES } from "./hash-types.ts";
 
 /** Flows whose last transmit queue is remembered, a power of two; a new one displaces an old one. */
 const FLOWS = 1024;
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_HASH = HASH_REPORT_NONE;
+const NO_PACKET = NO_IP;
+const ABSENT = NOT_THERE;
 
 /** Parameters of RSS_CONFIG; the card's buffers, which are copied. */
 export interface RssParameters {
@@ -84,7 +87,7 @@ export class Steering {
   noteTransmit(frame: Frame, pair: number): void {
     if (this.#rss || this.#enabledPairs === 1) return;
     this.#fields.read(frame);
-    if (this.#fields.version === NO_IP) return;
+    if (this.#fields.version === NO_PACKET) return;
     const flow = flowNumber(this.#fields, frame.bytes);
     const at = flow & (FLOWS - 1);
     this.#flows[at] = flow;
@@ -95,7 +98,7 @@ export class Steering {
     const pairs = this.#enabledPairs;
     if (pairs === 1) return 0;
     let pair = 0;
-    if (this.#fields.version !== NO_IP) {
+    if (this.#fields.version !== NO_PACKET) {
       const flow = flowNumber(this.#fields, bytes);
       const at = flow & (FLOWS - 1);
       pair = this.#flows[at] === flow ? this.#flowPairs[at]! - 1 : -1;
@@ -226,8 +229,8 @@ function isHashAllowed(hashTypes: number, keyBytes: number): boolean {
 function flowNumber(fields: FlowFields, bytes: Uint8Array): number {
   const { portsAt } = fields;
   const addressBytes = fields.version === 4 ? 4 : 16;
-  const sourcePort = portsAt === NOT_THERE ? 0 : (bytes[portsAt]! << 8) | bytes[portsAt + 1]!;
-  const destinationPort = portsAt === NOT_THERE ? 0 : (bytes[portsAt + 2]! << 8) | bytes[portsAt + 3]!;
+  const sourcePort = portsAt === ABSENT ? 0 : (bytes[portsAt]! << 8) | bytes[portsAt + 1]!;
+  const destinationPort = portsAt === ABSENT ? 0 : (bytes[portsAt + 2]! << 8) | bytes[portsAt + 3]!;
   const source = endNumber(bytes, fields.sourceAt, addressBytes, sourcePort);
   const destination = endNumber(bytes, fields.destinationAt, addressBytes, destinationPort);
   return mixed(source + destination + fields.transport);
