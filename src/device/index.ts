@@ -17,6 +17,7 @@ export { Frame, type FramePort } from "./link/frame-port.ts";
 export { LoopbackPort } from "./link/loopback.ts";
 export { type AddressTranslator, type CopyWithin, GuestMemory, type MemoryRegion } from "./memory/guest-memory.ts";
 export type { NetCardOptions } from "./net/card-options.ts";
+export type { CardState } from "./net/card-state.ts";
 export { FEATURES, type FeatureDescription, type FeatureName } from "./net/feature-table.ts";
 export { NetCard } from "./net/net-card.ts";
 export { CardStatistics, QueueStatistics } from "./net/statistics.ts";

@@ -4,6 +4,7 @@ import type { InterruptSink } from "../../src/device/interrupts.ts";
 import { GuestMemory } from "../../src/device/memory/guest-memory.ts";
 import type { FaultSink, PathContext } from "../../src/device/net/queue-path.ts";
 import { QueueStatistics } from "../../src/device/net/statistics.ts";
+import { Steering } from "../../src/device/net/steering.ts";
 import {
   AVAIL_FLAGS,
   AVAIL_IDX,
@@ -130,6 +131,7 @@ export class DeviceEnd {
       memory: this.memory,
       chain: new DescriptorChain(SIZE_MAX),
       throttle: this.throttle,
+      steering: new Steering(1, () => true),
       observer: null,
       faults: STRICT,
     };

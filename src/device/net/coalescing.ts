@@ -89,12 +89,35 @@ export class Coalescing {
     this.#changed.fill(0);
   }
 
+  saveState(): CoalescingState {
+    return { queues: this.#current.map(copied), defaults: this.#defaults.map(copied) };
+  }
+
+  /** The throttle restores its own part. */
+  restoreState(state: CoalescingState): void {
+    for (const [slot, parameters] of this.#current.entries()) Object.assign(parameters, state.queues[slot]);
+    for (const [direction, parameters] of this.#defaults.entries())
+      Object.assign(parameters, state.defaults[direction]);
+  }
+
   #set(index: number, maxUsecs: number, maxPackets: number): void {
     const current = this.#current[index]!;
     current.maxUsecs = maxUsecs;
     current.maxPackets = maxPackets;
     this.#changed[index] = 1;
   }
+}
+
+/** All that `saveState` keeps. */
+export interface CoalescingState {
+  /** By slot. */
+  readonly queues: readonly Parameters[];
+  /** By COALESCE_*. */
+  readonly defaults: readonly Parameters[];
+}
+
+function copied({ maxUsecs, maxPackets }: Parameters): Parameters {
+  return { maxUsecs, maxPackets };
 }
 
 function none(): Parameters {

@@ -8,9 +8,9 @@
  */
 
 import { FAULT_NONE } from "../faults.ts";
-import { Frame, type FramePort } from "../link/frame-port.ts";
+import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import { type CardObserver, DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
+import type { CardObserver } from "../observer.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
 import { Throttle } from "../throttle/throttle.ts";
 import {
@@ -20,6 +20,7 @@ import {
   negotiationFor,
   QUEUE_SIZE_DEFAULT,
 } from "./card-options.ts";
+import { CARD_STATE_FORMAT, CARD_STATE_VERSION, type CardShape, type CardState, checkCardState } from "./card-state.ts";
 import { ConfigSpace } from "./config-space.ts";
 import {
   DeviceStatus,
@@ -30,6 +31,7 @@ import {
   TRANSITION_SUSPEND,
 } from "./device-status.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import { FrameIntake } from "./frame-intake.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
 import { QueueBank } from "./queue-bank.ts";
@@ -52,7 +54,7 @@ export class NetCard implements FaultSink {
   readonly #status: DeviceStatus;
   readonly #port: FramePort;
   readonly #observer: CardObserver | null;
-  readonly #frame: Frame;
+  readonly #intake: FrameIntake;
   #polling = false;
   // Link state to be shown when the driver resumes the card; null if it has not changed since.
   #heldLinkUp: boolean | null = null;
@@ -73,7 +75,6 @@ export class NetCard implements FaultSink {
     this.#routing = new InterruptRouting(this.throttle, this.#numbering.slotCount);
     this.#status = new DeviceStatus(this.features);
     this.#port = port;
-    this.#frame = new Frame(memory.u8);
     this.queues = new QueueBank({
       memory,
       port,
@@ -82,12 +83,24 @@ export class NetCard implements FaultSink {
       faults: this,
       statistics: this.statistics,
       features: this.features,
+      config: this.config,
       numbering: this.#numbering,
       routing: this.#routing,
       status: this.#status,
       staging: new TransmitStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
       mtu,
       queueSizeMax,
+    });
+    this.#intake = new FrameIntake({
+      memory,
+      port,
+      config: this.config,
+      status: this.#status,
+      filter: this.queues.settings.filter,
+      steering: this.queues.settings.steering,
+      statistics: this.statistics,
+      receivers: this.queues.receivers,
+      receivesOn: (pair) => this.queues.receivesOn(pair),
     });
   }
 
@@ -106,9 +119,11 @@ export class NetCard implements FaultSink {
     if (this.#polling) return 0;
     this.#polling = true;
     try {
-      const handled = this.queues.serve(budgetFrames, nowNs) + this.#receive(budgetFrames, nowNs);
+      const chains = this.queues.serve(budgetFrames, nowNs);
+      const frames = this.#intake.run(budgetFrames, nowNs);
+      if (frames >= budgetFrames) this.queues.workDueNs = nowNs;
       this.throttle.expire(nowNs);
-      return handled;
+      return chains + frames;
     } finally {
       this.#polling = false;
     }
@@ -137,9 +152,9 @@ export class NetCard implements FaultSink {
     if (this.config.setAnnouncing(true) && this.#status.live) this.throttle.configChanged(nowNs);
   }
 
-  /** Frames taken off the wire since the card was made, dropped ones included. */
+  /** Frames taken off the wire since the card was made, dropped and filtered ones included. */
   get framesArrived(): number {
-    let frames = 0;
+    let frames = this.statistics.filtered;
     for (let pair = 0; pair < this.#numbering.pairs; pair++) {
       const { frames: delivered, dropped } = this.statistics.queues[2 * pair]!;
       frames += delivered + dropped;
@@ -150,6 +165,63 @@ export class NetCard implements FaultSink {
   /** Receive buffers that the driver has made available and the card has not used; reads the ring. */
   get freeReceiveBuffers(): number {
     return this.queues.freeReceiveBuffers;
+  }
+
+  // --- saving and restoring ------------------------------------------------------------------------------------------
+
+  /**
+   * All of the card but what belongs to its transport, as plain values.
+   * @throws RangeError if called from inside `poll`, where frames are in the works
+   */
+  saveState(nowNs: number): CardState {
+    if (this.#polling) throw new RangeError("saveState: called from inside poll, allowed is between two polls");
+    return {
+      format: CARD_STATE_FORMAT,
+      version: CARD_STATE_VERSION,
+      shape: this.#shape,
+      features: this.features.saveState(),
+      config: this.config.saveState(),
+      status: this.status,
+      interruptStatus: this.interruptStatus.value,
+      heldLinkUp: this.#heldLinkUp,
+      routing: this.#routing.saveState(),
+      queues: this.queues.saveState(),
+      throttle: this.throttle.saveState(nowNs),
+      statistics: this.statistics.saveState(),
+    };
+  }
+
+  /**
+   * Goes on where the saved card was, its times moved so that it was saved at `nowNs`. Guest memory must be as it was then.
+   * @throws RangeError if the state is of another version or another kind of card; this one is then as after a reset
+   */
+  restoreState(state: CardState, nowNs: number): void {
+    if (this.#polling) throw new RangeError("restoreState: called from inside poll, allowed is between two polls");
+    checkCardState(state, this.#shape);
+    this.#status.value = 0;
+    this.#reset(nowNs);
+    try {
+      this.features.restoreState(state.features);
+      this.config.restoreState(state.config);
+      this.#status.value = state.status;
+      this.#routing.restoreState(state.routing);
+      this.queues.restoreState(state.queues, nowNs);
+    } catch (error) {
+      this.#status.value = 0;
+      this.#reset(nowNs);
+      throw error;
+    }
+    this.queues.setLinkUp(this.config.linkUp);
+    this.throttle.restoreState(state.throttle, nowNs);
+    this.interruptStatus.value = state.interruptStatus;
+    this.#heldLinkUp = state.heldLinkUp;
+    this.statistics.restoreState(state.statistics);
+  }
+
+  get #shape(): CardShape {
+    const { pairs } = this.#numbering;
+    const { vectors, vcpus } = this.throttle;
+    return { pairs, queueSizeMax: this.queues.queueSizeMax, vectors: vectors.length, vcpus: vcpus.length };
   }
 
   // --- the transport's face ------------------------------------------------------------------------------------------
@@ -250,24 +322,5 @@ export class NetCard implements FaultSink {
     const up = this.#heldLinkUp;
     this.#heldLinkUp = null;
     if (up !== null) this.setLinkUp(up, nowNs);
-  }
-
-  // --- receiving -----------------------------------------------------------------------------------------------------
-
-  /** Takes frames off the wire, at most `budgetFrames`; each is delivered or dropped at once. */
-  #receive(budgetFrames: number, nowNs: number): number {
-    const port = this.#port;
-    const frame = this.#frame;
-    const pair = 0;
-    const receiver = this.queues.receivers[pair]!;
-    let frames = 0;
-    while (frames < budgetFrames && port.receive(frame, nowNs)) {
-      frames++;
-      if (this.queues.receivesOn(pair) && this.config.linkUp) receiver.accept(frame, nowNs);
-      else receiver.refuse(frame, this.#status.suspended ? DROP_SUSPENDED : DROP_NOT_READY, nowNs);
-    }
-    receiver.finish(nowNs);
-    if (frames >= budgetFrames) this.queues.workDueNs = nowNs;
-    return frames;
   }
 }

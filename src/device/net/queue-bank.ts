@@ -7,16 +7,19 @@ import { FAULT_NONE, FAULT_QUEUE_IN_USE, FAULT_QUEUE_INDEX, FAULT_QUEUE_SETUP } 
 import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
-import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC } from "../spec/virtio.ts";
+import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ, NET_F_MRG_RXBUF, NET_F_MTU } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import { AREA_DESC, AREA_DEVICE, AREA_DRIVER, QueueSetup } from "../virtqueue/queue-setup.ts";
+import { PackedQueue } from "../virtqueue/packed-queue.ts";
+import { AREA_DESC, AREA_DEVICE, AREA_DRIVER, QueueSetup, type QueueSetupState } from "../virtqueue/queue-setup.ts";
+import type { QueueSnapshot } from "../virtqueue/queue-snapshot.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
 import type { Virtqueue } from "../virtqueue/virtqueue.ts";
-import { Coalescing } from "./coalescing.ts";
+import type { ConfigSpace } from "./config-space.ts";
 import { ControlPath } from "./control.ts";
 import type { DeviceStatus } from "./device-status.ts";
+import { DriverSettings, type DriverSettingsState } from "./driver-settings.ts";
 import type { FeatureNegotiation } from "./features.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
@@ -37,6 +40,7 @@ export interface QueueBankParts {
   readonly faults: FaultSink;
   readonly statistics: CardStatistics;
   readonly features: FeatureNegotiation;
+  readonly config: ConfigSpace;
   readonly numbering: QueueNumbering;
   readonly routing: InterruptRouting;
   readonly status: DeviceStatus;
@@ -45,14 +49,26 @@ export interface QueueBankParts {
   readonly queueSizeMax: number;
 }
 
+export interface QueueBankState {
+  readonly settings: DriverSettingsState;
+  /** By slot. `attached`: the throttle knows the queue; `started`: the card may touch it. */
+  readonly queues: readonly {
+    readonly setup: QueueSetupState;
+    /** Null while the queue is not enabled. */
+    readonly ring: QueueSnapshot | null;
+    readonly attached: boolean;
+    readonly started: boolean;
+  }[];
+}
+
 export class QueueBank {
   /** When work became due that only a poll can do; Infinity if none is. */
   workDueNs = NEVER;
+  readonly settings: DriverSettings;
   /** Indexed by pair. */
   readonly receivers: readonly ReceivePath[];
   readonly #parts: QueueBankParts;
   readonly #numbering: QueueNumbering;
-  readonly #coalescing: Coalescing;
   readonly #transmitters: readonly TransmitPath[];
   readonly #control: ControlPath;
   // All that follows is indexed by slot.
@@ -62,7 +78,7 @@ export class QueueBank {
   readonly #kicked: Uint8Array;
 
   constructor(parts: QueueBankParts) {
-    const { memory, throttle, observer, faults, statistics, features, numbering, queueSizeMax } = parts;
+    const { memory, throttle, observer, faults, statistics, features, config, numbering, queueSizeMax } = parts;
     this.#parts = parts;
     this.#numbering = numbering;
     const slots = Array.from({ length: numbering.slotCount }, (_, slot) => slot);
@@ -70,19 +86,35 @@ export class QueueBank {
     this.#kicked = new Uint8Array(slots.length);
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
     this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
-    this.#coalescing = new Coalescing(throttle, numbering, (slot) => this.#queues[slot]!.started);
+    this.settings = new DriverSettings(features, config, throttle, numbering, (slot) => this.#queues[slot]!.started);
+    const { steering } = this.settings;
     const chain = new DescriptorChain(queueSizeMax, memory.translator !== null);
     const contexts = this.#queues.map((queue, index): PathContext => {
-      return { index, queue, statistics: statistics.queues[index]!, memory, chain, throttle, observer, faults };
+      return {
+        index,
+        queue,
+        statistics: statistics.queues[index]!,
+        memory,
+        chain,
+        throttle,
+        steering,
+        observer,
+        faults,
+      };
     });
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    this.#control = new ControlPath(contexts[numbering.control]!, features, this.#coalescing);
+    this.#control = new ControlPath(contexts[numbering.control]!, features, this.settings.coalescing);
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), this.#control];
   }
 
   // --- what the driver does with queues, through its transport -------------------------------------------------------
+
+  /** Largest size that a queue may have. */
+  get queueSizeMax(): number {
+    return this.#parts.queueSizeMax;
+  }
 
   /** Queues that the card has, the control queue included. */
   get count(): number {
@@ -130,15 +162,7 @@ export class QueueBank {
     const negotiated = status.featuresOk && (slot !== this.#numbering.control || features.has(NET_F_CTRL_VQ));
     let fault: number = FAULT_QUEUE_SETUP;
     if (negotiated && !status.suspended && setup.size <= setup.sizeMax) {
-      this.#chooseRing(slot);
-      fault = this.#queues[slot]!.enable({
-        size: setup.size,
-        descAddress: setup.address(AREA_DESC),
-        driverAddress: setup.address(AREA_DRIVER),
-        deviceAddress: setup.address(AREA_DEVICE),
-        indirect: features.has(F_RING_INDIRECT_DESC),
-        eventIdx: features.has(F_RING_EVENT_IDX),
-      });
+      fault = this.#enableQueue(slot);
     }
     if (fault !== FAULT_NONE) faults.chainFault(slot, fault, nowNs);
     else if (status.live) this.#startQueue(slot, nowNs);
@@ -186,10 +210,7 @@ export class QueueBank {
 
   /** DRIVER_OK: enabled queues live from here on. */
   start(nowNs: number): void {
-    const { features, mtu } = this.#parts;
-    const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
-    for (const receiver of this.receivers) receiver.configure(features.has(NET_F_MRG_RXBUF), mtuInForce);
-    for (const transmitter of this.#transmitters) transmitter.configure(mtuInForce);
+    this.#configurePaths();
     for (let slot = 0; slot < this.#queues.length; slot++) {
       if (this.#queues[slot]!.enabled) this.#startQueue(slot, nowNs);
     }
@@ -219,7 +240,7 @@ export class QueueBank {
     for (const queue of this.#queues) queue.reset();
     for (const setup of this.#setups) setup.reset();
     for (const path of this.#paths) path.abandon();
-    this.#coalescing.reset();
+    this.settings.reset();
     this.#kicked.fill(0);
     this.workDueNs = NEVER;
   }
@@ -229,20 +250,88 @@ export class QueueBank {
     for (const transmitter of this.#transmitters) transmitter.linkUp = up;
   }
 
-  #chooseRing(_slot: number): void {}
+  /** What was negotiated holds from here on. */
+  #configurePaths(): void {
+    const { features, mtu } = this.#parts;
+    this.settings.begin();
+    const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
+    for (const receiver of this.receivers) receiver.configure(features.has(NET_F_MRG_RXBUF), mtuInForce);
+    for (const transmitter of this.#transmitters) transmitter.configure(mtuInForce);
+  }
+
+  /** The driver may choose the other kind of ring in its next life. */
+  #chooseRing(slot: number): void {
+    const packed = this.#parts.features.has(F_RING_PACKED);
+    if (this.#queues[slot] instanceof PackedQueue === packed) return;
+    // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
+    const { memory } = this.#parts;
+    const wantsKicks = this.#numbering.kindOf(slot) !== CAUSE_KIND_RX;
+    this.#queues[slot] = packed ? new PackedQueue(memory) : new SplitQueue(memory, wantsKicks);
+    this.#paths[slot]!.attach(this.#queues[slot]!);
+  }
+
+  #enableQueue(slot: number): number {
+    const { features } = this.#parts;
+    const setup = this.#setups[slot]!;
+    this.#chooseRing(slot);
+    return this.#queues[slot]!.enable({
+      size: setup.size,
+      descAddress: setup.address(AREA_DESC),
+      driverAddress: setup.address(AREA_DRIVER),
+      deviceAddress: setup.address(AREA_DEVICE),
+      indirect: features.has(F_RING_INDIRECT_DESC),
+      eventIdx: features.has(F_RING_EVENT_IDX),
+    });
+  }
 
   #startQueue(slot: number, nowNs: number): void {
     const queue = this.#queues[slot]!;
     queue.start();
-    this.#parts.throttle.attachQueue(
-      slot,
-      this.#numbering.kindOf(slot),
-      queue,
-      this.#parts.routing.vectorInForce(slot),
-    );
-    this.#coalescing.queueEnabled(slot);
-    this.#coalescing.apply(nowNs);
+    this.#attach(slot);
+    this.settings.coalescing.queueEnabled(slot);
+    this.settings.coalescing.apply(nowNs);
     this.#lookAt(slot, nowNs);
+  }
+
+  #attach(slot: number): void {
+    const { routing, throttle } = this.#parts;
+    throttle.attachQueue(slot, this.#numbering.kindOf(slot), this.#queues[slot]!, routing.vectorInForce(slot));
+  }
+
+  // --- saving and restoring ------------------------------------------------------------------------------------------
+
+  saveState(): QueueBankState {
+    const attached = (slot: number) => this.#parts.throttle.isAttached(slot);
+    return {
+      settings: this.settings.saveState(),
+      queues: this.#queues.map((queue, slot) => ({
+        setup: this.#setups[slot]!.saveState(),
+        ring: queue.enabled ? queue.snapshot() : null,
+        attached: attached(slot),
+        started: queue.started,
+      })),
+    };
+  }
+
+  /**
+   * Goes on from a state, after `resetAll`, with features and routing restored.
+   * @throws RangeError if a queue does not lie in this card's memory
+   */
+  restoreState(state: QueueBankState, nowNs: number): void {
+    this.settings.restoreState(state.settings);
+    this.#configurePaths();
+    for (const [slot, { setup, ring, attached, started }] of state.queues.entries()) {
+      this.#setups[slot]!.restoreState(setup);
+      if (ring === null) continue;
+      if (this.#enableQueue(slot) !== FAULT_NONE) {
+        throw new RangeError(`saved state: queue ${slot} of ${setup.size} entries does not lie in this card's memory`);
+      }
+      this.#queues[slot]!.restore(ring);
+      if (attached) this.#attach(slot);
+      if (!started) continue;
+      this.#queues[slot]!.start();
+      this.#lookAt(slot, nowNs);
+    }
   }
 
   /** Buffers wait in the queue, or may wait without a kick that told of them. */

@@ -6,6 +6,7 @@ import type { Throttle } from "../throttle/throttle.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { QueueStatistics } from "./statistics.ts";
+import type { Steering } from "./steering.ts";
 
 /** Where paths report what a driver did wrong; the card implements it. */
 export interface FaultSink {
@@ -28,6 +29,7 @@ export interface PathContext {
   /** Scratch for the chain at hand, shared by all paths: none keeps a chain over a call to the outside. */
   readonly chain: DescriptorChain;
   readonly throttle: Throttle;
+  readonly steering: Steering;
   readonly observer: CardObserver | null;
   readonly faults: FaultSink;
 }

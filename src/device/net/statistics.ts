@@ -27,6 +27,14 @@ export class QueueStatistics {
   get dropped(): number {
     return sum(this.drops);
   }
+
+  saveState(): CountersState {
+    return saveCounters(this);
+  }
+
+  restoreState(state: CountersState): void {
+    restoreCounters(this, state);
+  }
 }
 
 export class CardStatistics {
@@ -34,12 +42,23 @@ export class CardStatistics {
   readonly queues: readonly QueueStatistics[];
   /** Faults that belong to no queue: negotiation, registers. By FAULT_* code. */
   readonly faults = new Float64Array(FAULTS.length);
+  /** Frames that the driver's filters have kept out: they are neither delivered nor dropped, and no loss. */
+  filtered = 0;
   /** Device resets by the driver, and requests for one by the card. */
   resets = 0;
   needsReset = 0;
 
   constructor(queueCount: number) {
     this.queues = Array.from({ length: queueCount }, () => new QueueStatistics());
+  }
+
+  saveState(): StatisticsState {
+    return { card: saveCounters(this), queues: this.queues.map((queue) => queue.saveState()) };
+  }
+
+  restoreState(state: StatisticsState): void {
+    restoreCounters(this, state.card);
+    for (const [slot, queue] of this.queues.entries()) queue.restoreState(state.queues[slot] ?? {});
   }
 
   /** Faults of one code, in all queues and elsewhere. */
@@ -50,6 +69,33 @@ export class CardStatistics {
   /** All faults. */
   get faultTotal(): number {
     return this.queues.reduce((total, queue) => total + sum(queue.faults), sum(this.faults));
+  }
+}
+
+/** Counters by name; those with an index are arrays. */
+export type CountersState = Readonly<Record<string, number | readonly number[]>>;
+
+export interface StatisticsState {
+  readonly card: CountersState;
+  /** By slot. */
+  readonly queues: readonly CountersState[];
+}
+
+function saveCounters(counters: object): CountersState {
+  const state: Record<string, number | readonly number[]> = {};
+  for (const [name, value] of Object.entries(counters)) {
+    if (typeof value === "number") state[name] = value;
+    else if (value instanceof Float64Array) state[name] = [...value];
+  }
+  return state;
+}
+
+/** A counter that the state has not was not there yet when it was saved, and stays 0. */
+function restoreCounters(counters: object, state: CountersState): void {
+  for (const [name, value] of Object.entries(counters)) {
+    const saved = state[name];
+    if (typeof value === "number") Object.assign(counters, { [name]: typeof saved === "number" ? saved : 0 });
+    else if (value instanceof Float64Array) value.fill(0).set(Array.isArray(saved) ? saved.slice(0, value.length) : []);
   }
 }
 

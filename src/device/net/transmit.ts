@@ -21,6 +21,7 @@ import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import type { QueueStatistics } from "./statistics.ts";
+import type { Steering } from "./steering.ts";
 import type { TransmitStaging } from "./transmit-staging.ts";
 
 export class TransmitPath implements QueuePath {
@@ -34,6 +35,7 @@ export class TransmitPath implements QueuePath {
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
   readonly #throttle: Throttle;
+  readonly #steering: Steering;
   readonly #faults: FaultSink;
   readonly #frame: Frame;
   #frameBytesMax = 0;
@@ -49,6 +51,7 @@ export class TransmitPath implements QueuePath {
     this.#memory = context.memory;
     this.#chain = context.chain;
     this.#throttle = context.throttle;
+    this.#steering = context.steering;
     this.#faults = context.faults;
     this.#frame = new Frame(staging.bytes);
   }
@@ -144,6 +147,7 @@ export class TransmitPath implements QueuePath {
   #send(nowNs: number): void {
     const statistics = this.#statistics;
     const lengthBytes = this.#frame.lengthBytes;
+    this.#steering.noteTransmit(this.#frame, this.#index >>> 1);
     if (!this.linkUp) {
       statistics.drops[DROP_NOT_READY]!++;
     } else if (this.#port.transmit(this.#frame, nowNs)) {

@@ -103,6 +103,10 @@ export class Throttle {
     if (!vector.hasPendingQueue() && vector.waitingSinceNs() === NEVER) vector.deadlineNs = NEVER;
   }
 
+  isAttached(queue: number): boolean {
+    return this.#causes[queue] !== undefined;
+  }
+
   /** RX_FREE_MIN of the queue's vector: at or below that many free buffers the card reports every frame by itself. */
   guardOf(queue: number): number {
     const cause = this.#causes[queue];

@@ -35,9 +35,26 @@ export class QueueSetup {
     return this.#low[area]! + this.#high[area]! * TWO_POW_32;
   }
 
+  saveState(): QueueSetupState {
+    return { size: this.size, low: [...this.#low], high: [...this.#high] };
+  }
+
+  restoreState(state: QueueSetupState): void {
+    this.size = state.size;
+    this.#low.set(state.low);
+    this.#high.set(state.high);
+  }
+
   reset(): void {
     this.size = this.sizeMax;
     this.#low.fill(0);
     this.#high.fill(0);
   }
+}
+
+export interface QueueSetupState {
+  readonly size: number;
+  /** Halves of the addresses, indexed by AREA_*. */
+  readonly low: readonly number[];
+  readonly high: readonly number[];
 }

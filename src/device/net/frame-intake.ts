@@ -1,0 +1,82 @@
+/**
+ * Frames off the wire, one by one: is anybody there, does the driver want it, which receive queue is its. Each frame is
+ * delivered, dropped or filtered before the next is taken.
+ */
+
+import { Frame, type FramePort } from "../link/frame-port.ts";
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import { DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
+import type { ConfigSpace } from "./config-space.ts";
+import type { DeviceStatus } from "./device-status.ts";
+import type { ReceivePath } from "./receive.ts";
+import type { ReceiveFilter } from "./receive-filter.ts";
+import type { CardStatistics } from "./statistics.ts";
+import type { Steering } from "./steering.ts";
+
+export interface FrameIntakeParts {
+  readonly memory: GuestMemory;
+  readonly port: FramePort;
+  readonly config: ConfigSpace;
+  readonly status: DeviceStatus;
+  readonly filter: ReceiveFilter;
+  readonly steering: Steering;
+  readonly statistics: CardStatistics;
+  /** Indexed by pair. */
+  readonly receivers: readonly ReceivePath[];
+  /** True while the receive queue of a pair lives. */
+  readonly receivesOn: (pair: number) => boolean;
+}
+
+export class FrameIntake {
+  readonly #port: FramePort;
+  readonly #config: ConfigSpace;
+  readonly #status: DeviceStatus;
+  readonly #filter: ReceiveFilter;
+  readonly #steering: Steering;
+  readonly #statistics: CardStatistics;
+  readonly #receivers: readonly ReceivePath[];
+  readonly #receivesOn: (pair: number) => boolean;
+  readonly #frame: Frame;
+
+  constructor(parts: FrameIntakeParts) {
+    this.#port = parts.port;
+    this.#config = parts.config;
+    this.#status = parts.status;
+    this.#filter = parts.filter;
+    this.#steering = parts.steering;
+    this.#statistics = parts.statistics;
+    this.#receivers = parts.receivers;
+    this.#receivesOn = parts.receivesOn;
+    this.#frame = new Frame(parts.memory.u8);
+  }
+
+  /** Takes at most `budgetFrames` frames; returns how many there were. */
+  run(budgetFrames: number, nowNs: number): number {
+    const port = this.#port;
+    const frame = this.#frame;
+    let frames = 0;
+    while (frames < budgetFrames && port.receive(frame, nowNs)) {
+      frames++;
+      this.#handle(frame, nowNs);
+    }
+    const receivers = this.#receivers;
+    for (let pair = 0; pair < receivers.length; pair++) receivers[pair]!.finish(nowNs);
+    return frames;
+  }
+
+  #handle(frame: Frame, nowNs: number): void {
+    // Whatever the port calls may have stopped the card, so this is looked at for every frame.
+    if (!this.#status.live || !this.#config.linkUp) {
+      this.#receivers[0]!.refuse(frame, this.#status.suspended ? DROP_SUSPENDED : DROP_NOT_READY, nowNs);
+      return;
+    }
+    if (!this.#filter.accepts(frame)) {
+      this.#statistics.filtered++;
+      return;
+    }
+    const pair = this.#steering.queueFor(frame);
+    const receiver = this.#receivers[pair]!;
+    if (this.#receivesOn(pair)) receiver.accept(frame, nowNs);
+    else receiver.refuse(frame, DROP_NOT_READY, nowNs);
+  }
+}
