@@ -119,9 +119,9 @@ export class NetCard implements FaultSink {
     if (this.#polling) return 0;
     this.#polling = true;
     try {
-      const chains = this.queues.serve(budgetFrames, nowNs);
+      const chains = this.queues.service.serve(budgetFrames, nowNs);
       const frames = this.#intake.run(budgetFrames, nowNs);
-      if (frames >= budgetFrames) this.queues.workDueNs = nowNs;
+      if (frames >= budgetFrames) this.queues.service.workDueNs = nowNs;
       this.throttle.expire(nowNs);
       return chains + frames;
     } finally {
@@ -132,7 +132,7 @@ export class NetCard implements FaultSink {
   /** When `poll` is to be called next: a time that has passed if work is left, Infinity if nothing is foreseen. */
   nextDeadlineNs(): number {
     const arrivalNs = this.#status.live ? this.#port.nextArrivalNs() : Number.POSITIVE_INFINITY;
-    return Math.min(this.throttle.nextDeadlineNs(), this.queues.workDueNs, arrivalNs);
+    return Math.min(this.throttle.nextDeadlineNs(), this.queues.service.workDueNs, arrivalNs);
   }
 
   /** The cable was plugged in or pulled out; the driver is told if VIRTIO_NET_F_STATUS is offered. */

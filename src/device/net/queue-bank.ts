@@ -24,12 +24,11 @@ import type { FeatureNegotiation } from "./features.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
+import { QueueService } from "./queue-service.ts";
 import { ReceivePath } from "./receive.ts";
 import type { CardStatistics } from "./statistics.ts";
 import { TransmitPath } from "./transmit.ts";
 import type { TransmitStaging } from "./transmit-staging.ts";
-
-const NEVER = Number.POSITIVE_INFINITY;
 
 /** What the bank works with; all of it belongs to the card. */
 export interface QueueBankParts {
@@ -62,20 +61,18 @@ export interface QueueBankState {
 }
 
 export class QueueBank {
-  /** When work became due that only a poll can do; Infinity if none is. */
-  workDueNs = NEVER;
+  /** The work of the queues: what a poll has to do. */
+  readonly service: QueueService;
   readonly settings: DriverSettings;
   /** Indexed by pair. */
   readonly receivers: readonly ReceivePath[];
   readonly #parts: QueueBankParts;
   readonly #numbering: QueueNumbering;
   readonly #transmitters: readonly TransmitPath[];
-  readonly #control: ControlPath;
   // All that follows is indexed by slot.
   readonly #queues: Virtqueue[];
   readonly #setups: readonly QueueSetup[];
   readonly #paths: readonly QueuePath[];
-  readonly #kicked: Uint8Array;
 
   constructor(parts: QueueBankParts) {
     const { memory, throttle, observer, faults, statistics, features, config, numbering, queueSizeMax } = parts;
@@ -83,7 +80,6 @@ export class QueueBank {
     this.#numbering = numbering;
     const slots = Array.from({ length: numbering.slotCount }, (_, slot) => slot);
     this.#setups = slots.map(() => new QueueSetup(queueSizeMax));
-    this.#kicked = new Uint8Array(slots.length);
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
     this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
     this.settings = new DriverSettings(features, config, throttle, numbering, (slot) => this.#queues[slot]!.started);
@@ -105,8 +101,9 @@ export class QueueBank {
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    this.#control = new ControlPath(contexts[numbering.control]!, features, this.settings.coalescing);
-    this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), this.#control];
+    const control = new ControlPath(contexts[numbering.control]!, features, this.settings.coalescing);
+    this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
+    this.service = new QueueService(numbering, this.#queues, control, this.#transmitters);
   }
 
   // --- what the driver does with queues, through its transport -------------------------------------------------------
@@ -174,7 +171,7 @@ export class QueueBank {
     if (slot === NO_SLOT || !this.#queues[slot]!.enabled) return;
     this.#queues[slot]!.reset();
     this.#paths[slot]!.abandon();
-    this.#kicked[slot] = 0;
+    this.service.forget(slot);
     this.#parts.throttle.detachQueue(slot);
   }
 
@@ -192,7 +189,7 @@ export class QueueBank {
       return;
     }
     this.#parts.statistics.queues[slot]!.kicks++;
-    if (this.#queues[slot]!.started && this.#numbering.kindOf(slot) !== CAUSE_KIND_RX) this.#lookAt(slot, nowNs);
+    if (this.#queues[slot]!.started && this.#numbering.kindOf(slot) !== CAUSE_KIND_RX) this.service.lookAt(slot, nowNs);
   }
 
   /** The vector that the driver has given to a queue, or NO_VECTOR; kept, but without effect, while one is shared. */
@@ -231,7 +228,7 @@ export class QueueBank {
     for (let slot = 0; slot < this.#queues.length; slot++) {
       if (!this.#queues[slot]!.enabled) continue;
       this.#queues[slot]!.start();
-      this.#lookAt(slot, nowNs);
+      this.service.lookAt(slot, nowNs);
     }
   }
 
@@ -241,8 +238,7 @@ export class QueueBank {
     for (const setup of this.#setups) setup.reset();
     for (const path of this.#paths) path.abandon();
     this.settings.reset();
-    this.#kicked.fill(0);
-    this.workDueNs = NEVER;
+    this.service.forgetAll();
   }
 
   /** Without a link, what the driver sends is dropped. */
@@ -290,7 +286,7 @@ export class QueueBank {
     this.#attach(slot);
     this.settings.coalescing.queueEnabled(slot);
     this.settings.coalescing.apply(nowNs);
-    this.#lookAt(slot, nowNs);
+    this.service.lookAt(slot, nowNs);
   }
 
   #attach(slot: number): void {
@@ -330,17 +326,11 @@ export class QueueBank {
       if (attached) this.#attach(slot);
       if (!started) continue;
       this.#queues[slot]!.start();
-      this.#lookAt(slot, nowNs);
+      this.service.lookAt(slot, nowNs);
     }
   }
 
-  /** Buffers wait in the queue, or may wait without a kick that told of them. */
-  #lookAt(slot: number, nowNs: number): void {
-    this.#kicked[slot] = 1;
-    this.workDueNs = Math.min(this.workDueNs, nowNs);
-  }
-
-  // --- work ----------------------------------------------------------------------------------------------------------
+  // --- what others ask ------------------------------------------------------------------------------------------------
 
   /** True while the receive queue of `pair` lives. */
   receivesOn(pair: number): boolean {
@@ -352,39 +342,5 @@ export class QueueBank {
     let buffers = 0;
     for (let pair = 0; pair < this.#numbering.pairs; pair++) buffers += this.#queues[2 * pair]!.refresh();
     return buffers;
-  }
-
-  /** Serves the control queue, then the transmit queues, at most `budgetFrames` chains of each; returns their number. */
-  serve(budgetFrames: number, nowNs: number): number {
-    if (this.workDueNs === NEVER) return 0;
-    // Until it is known to be done: the port may throw.
-    this.workDueNs = nowNs;
-    let chains = this.#serveQueue(this.#numbering.control, this.#control, budgetFrames, nowNs);
-    for (let pair = 0; pair < this.#numbering.pairs; pair++) {
-      chains += this.#serveQueue(2 * pair + 1, this.#transmitters[pair]!, budgetFrames, nowNs);
-    }
-    this.workDueNs = this.#isWorkLeft() ? nowNs : NEVER;
-    return chains;
-  }
-
-  #serveQueue(slot: number, path: TransmitPath | ControlPath, budgetFrames: number, nowNs: number): number {
-    if (!this.#mayHoldBuffers(slot)) return 0;
-    this.#kicked[slot] = 0;
-    return path.run(budgetFrames, nowNs);
-  }
-
-  /** False for a queue that is armed: it is empty until its driver kicks. */
-  #mayHoldBuffers(slot: number): boolean {
-    const queue = this.#queues[slot]!;
-    return queue.started && (!queue.armed || this.#kicked[slot] === 1);
-  }
-
-  /** True if a budget has run out, or a queue was kicked from inside the calls to the outside. */
-  #isWorkLeft(): boolean {
-    if (this.#mayHoldBuffers(this.#numbering.control)) return true;
-    for (let pair = 0; pair < this.#numbering.pairs; pair++) {
-      if (this.#mayHoldBuffers(2 * pair + 1)) return true;
-    }
-    return false;
   }
 }
