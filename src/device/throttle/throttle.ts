@@ -9,16 +9,16 @@ import {
   WAKE_URGENT,
 } from "../interrupts.ts";
 import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
-import { GUEST_ACTIVE, GUEST_IDLE, URGENT_FILTER_OFF } from "../spec/throttle-registers.ts";
+import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
+import { AttachedQueues, NO_VECTOR } from "./attached-queues.ts";
 import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
-import { QueueCause } from "./queue-cause.ts";
+import type { QueueCause } from "./queue-cause.ts";
 import { restoreVcpu, restoreVector, saveVcpu, saveVector, type ThrottleState } from "./throttle-state.ts";
-import { type FilteredFrame, matchesUrgentFilter } from "./urgent.ts";
+import type { FilteredFrame } from "./urgent.ts";
 
-/** `attachQueue` with this vector: the queue's frames wake the guest, but nothing notifies its driver. */
-export const NO_VECTOR = -1;
+export { NO_VECTOR } from "./attached-queues.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -41,7 +41,7 @@ export class Throttle {
   /** How late the interrupt that is being delivered is, against its deadline, in ns; 0 if none was set. */
   latenessNs = 0;
 
-  readonly #causes: (QueueCause | undefined)[] = [];
+  readonly #attached: AttachedQueues;
   readonly #observer: CardObserver | null;
   /** Scratch of `setGuestState`: which vectors had an active vCPU before the change. */
   readonly #wasServed: Uint8Array;
@@ -57,6 +57,7 @@ export class Throttle {
     }
     this.vectors = Array.from({ length: vectors }, (_, index) => new InterruptVector(index));
     this.vcpus = Array.from({ length: vcpus }, () => new VcpuPresence());
+    this.#attached = new AttachedQueues(this.vectors);
     this.#wasServed = new Uint8Array(vectors);
     this.#delivery = new InterruptDelivery(this.vectors, this.vcpus, sink);
     this.#observer = observer;
@@ -67,9 +68,7 @@ export class Throttle {
   /** Takes on a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL; `vector` an index or NO_VECTOR. Forgets its old life (R10). */
   attachQueue(queue: number, kind: number, source: InterruptSource, vector: number): void {
     this.detachQueue(queue);
-    const cause = new QueueCause(queue, kind, source, vector);
-    this.#causes[queue] = cause;
-    this.#vectorOf(cause).queues.push(cause);
+    this.#attached.attach(queue, kind, source, vector);
   }
 
   /**
@@ -77,14 +76,11 @@ export class Throttle {
    * driver has not been told of goes to the new one, if there is any.
    */
   assignVector(queue: number, vector: number, nowNs: number): void {
-    const cause = this.#causes[queue];
+    const cause = this.#attached.causeOf(queue);
     if (cause === undefined || cause.vector === vector) return;
-    const before = this.#vectorOf(cause);
-    before.queues.splice(before.queues.indexOf(cause), 1);
-    cause.vector = vector;
-    if (vector === NO_VECTOR) cause.drop();
-    const after = this.#vectorOf(cause);
-    after.queues.push(cause);
+    const before = this.#attached.vectorOf(cause);
+    this.#attached.move(cause, vector);
+    const after = this.#attached.vectorOf(cause);
     // The new vector may be another vCPU's, in another state.
     const vcpu = this.#delivery.servedBy(after);
     if (vcpu.active) cause.waitingSinceNs = NEVER;
@@ -95,36 +91,30 @@ export class Throttle {
 
   /** The queue was reset or disabled: nothing of its old life survives (R10). */
   detachQueue(queue: number): void {
-    const cause = this.#causes[queue];
+    const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
-    const vector = this.#vectorOf(cause);
-    vector.queues.splice(vector.queues.indexOf(cause), 1);
-    this.#causes[queue] = undefined;
+    const vector = this.#attached.vectorOf(cause);
+    this.#attached.detach(cause);
     if (!vector.hasPendingQueue() && vector.waitingSinceNs() === NEVER) vector.deadlineNs = NEVER;
   }
 
   isAttached(queue: number): boolean {
-    return this.#causes[queue] !== undefined;
+    return this.#attached.causeOf(queue) !== undefined;
   }
 
   /** RX_FREE_MIN of the queue's vector: at or below that many free buffers the card reports every frame by itself. */
   guardOf(queue: number): number {
-    const cause = this.#causes[queue];
-    return cause === undefined ? 0 : this.#vectorOf(cause).freeMin;
+    return this.#attached.guardOf(queue);
   }
 
   /** True if the queue's vector has an urgent filter on, so that `isUrgent` is worth asking (R11). */
   filtersUrgent(queue: number): boolean {
-    const cause = this.#causes[queue];
-    return cause !== undefined && this.#vectorOf(cause).urgent.filterId !== URGENT_FILTER_OFF;
+    return this.#attached.filtersUrgent(queue);
   }
 
   /** True if the urgent filter of the queue's vector matches `frame` (R11). */
   isUrgent(queue: number, frame: FilteredFrame): boolean {
-    const cause = this.#causes[queue];
-    if (cause === undefined) return false;
-    const { filterId } = this.#vectorOf(cause).urgent;
-    return filterId !== 0 && matchesUrgentFilter(filterId, frame);
+    return this.#attached.isUrgent(queue, frame);
   }
 
   /**
@@ -132,9 +122,9 @@ export class Throttle {
    * that the urgent filter matched one of them.
    */
   published(queue: number, fromUsedIdx: number, frames: number, urgent: boolean, nowNs: number): void {
-    const cause = this.#causes[queue];
+    const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
-    const vector = this.#vectorOf(cause);
+    const vector = this.#attached.vectorOf(cause);
     this.#latch(vector, cause, fromUsedIdx, frames, nowNs);
 
     const vcpu = this.#delivery.servedBy(vector);
@@ -150,19 +140,19 @@ export class Throttle {
 
   /** A frame was dropped for want of a buffer on receive queue `queue`: a reason to look at the guard (R5). */
   starved(queue: number, nowNs: number): void {
-    const cause = this.#causes[queue];
+    const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
-    const vector = this.#vectorOf(cause);
+    const vector = this.#attached.vectorOf(cause);
     this.#countCoalesced(vector, this.#delivery.servedBy(vector));
     this.#evaluate(vector, nowNs, true);
   }
 
   /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.9.5.10); what is due under the new setting goes at once (R12). */
   setCoalescing(queue: number, maxUsecs: number, maxPackets: number, nowNs: number): void {
-    const cause = this.#causes[queue];
+    const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
     cause.setCoalescing(maxUsecs, maxPackets, nowNs);
-    this.#evaluate(this.#vectorOf(cause), nowNs, false);
+    this.#evaluate(this.#attached.vectorOf(cause), nowNs, false);
   }
 
   // --- the guest's states --------------------------------------------------------------------------------------------
@@ -244,9 +234,8 @@ export class Throttle {
   reset(): void {
     this.#delivery.suspended = false;
     this.configVector = 0;
+    this.#attached.detachAll();
     for (const vector of this.vectors) {
-      for (const cause of vector.queues) this.#causes[cause.queue] = undefined;
-      vector.queues.length = 0;
       vector.configPending = false;
       vector.maskedByDriver = false;
       vector.lastNotifyNs = Number.NEGATIVE_INFINITY;
@@ -305,7 +294,7 @@ export class Throttle {
       suspended: this.#delivery.suspended,
       vectors: this.vectors.map((vector) => saveVector(vector, nowNs)),
       vcpus: this.vcpus.map((vcpu) => saveVcpu(vcpu, nowNs)),
-      causes: this.#causes.filter((cause) => cause !== undefined).map((cause) => cause.saveState(nowNs)),
+      causes: this.#attached.saveState(nowNs),
     };
   }
 
@@ -317,16 +306,11 @@ export class Throttle {
     this.#delivery.suspended = state.suspended;
     for (const [i, vector] of this.vectors.entries()) restoreVector(vector, state.vectors[i]!, nowNs);
     for (const [i, vcpu] of this.vcpus.entries()) restoreVcpu(vcpu, state.vcpus[i]!, nowNs);
-    for (const cause of state.causes) this.#causes[cause.queue]?.restoreState(cause, nowNs);
+    this.#attached.restoreState(state.causes, nowNs);
     for (const vector of this.vectors) vector.deadlineNs = vector.hasReason() ? nowNs : NEVER;
   }
 
   // --- the rules -----------------------------------------------------------------------------------------------------
-
-  /** Block 0 serves the wakes of queues that have no vector (docs/throttling.md, host window). */
-  #vectorOf(cause: QueueCause): InterruptVector {
-    return this.vectors[cause.vector === NO_VECTOR ? 0 : cause.vector]!;
-  }
 
   /** R9: whether the batch crosses the driver's event is decided here, once, and remembered. */
   #latch(vector: InterruptVector, cause: QueueCause, fromUsedIdx: number, frames: number, nowNs: number): void {
