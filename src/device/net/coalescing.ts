@@ -4,7 +4,7 @@
  */
 
 import type { Throttle } from "../throttle/throttle.ts";
-import type { QueueNumbering } from "./queue-numbering.ts";
+import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 
 interface Parameters {
   maxUsecs: number;
@@ -48,8 +48,9 @@ export class Coalescing {
     return true;
   }
 
+  /** False also for NO_SLOT, and the control queue, which has no parameters. */
   isEnabled(index: number): boolean {
-    return index < this.#current.length && this.#isLive(index);
+    return index !== NO_SLOT && index < this.#current.length && this.#isLive(index);
   }
 
   maxUsecs(index: number): number {

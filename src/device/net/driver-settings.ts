@@ -4,6 +4,7 @@ import type { Throttle } from "../throttle/throttle.ts";
 import { Coalescing, type CoalescingState } from "./coalescing.ts";
 import type { ConfigSpace } from "./config-space.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import { GuestOffloads, type GuestOffloadsState } from "./guest-offloads.ts";
 import type { QueueNumbering } from "./queue-numbering.ts";
 import { ReceiveFilter, type ReceiveFilterState } from "./receive-filter.ts";
 import { Steering, type SteeringState } from "./steering.ts";
@@ -12,6 +13,7 @@ export class DriverSettings {
   readonly coalescing: Coalescing;
   readonly filter: ReceiveFilter;
   readonly steering: Steering;
+  readonly guestOffloads: GuestOffloads;
 
   /** `isLive` tells whether the queue of a slot lives. */
   constructor(
@@ -24,17 +26,20 @@ export class DriverSettings {
     this.coalescing = new Coalescing(throttle, numbering, isLive);
     this.filter = new ReceiveFilter(features, config.mac);
     this.steering = new Steering(numbering.pairs, (pair) => isLive(2 * pair));
+    this.guestOffloads = new GuestOffloads(features);
   }
 
   /** Features were negotiated, and hold from here on. */
   begin(): void {
     this.filter.update();
+    this.guestOffloads.begin();
   }
 
   reset(): void {
     this.coalescing.reset();
     this.filter.reset();
     this.steering.reset();
+    this.guestOffloads.reset();
   }
 
   saveState(): DriverSettingsState {
@@ -42,14 +47,16 @@ export class DriverSettings {
       coalescing: this.coalescing.saveState(),
       filter: this.filter.saveState(),
       steering: this.steering.saveState(),
+      guestOffloads: this.guestOffloads.saveState(),
     };
   }
 
-  /** To be called when the features are as they were, and before queues are attached to the throttle. */
+  /** To be called after `begin`, and before queues are attached to the throttle. */
   restoreState(state: DriverSettingsState): void {
     this.coalescing.restoreState(state.coalescing);
     this.filter.restoreState(state.filter);
     this.steering.restoreState(state.steering);
+    this.guestOffloads.restoreState(state.guestOffloads);
   }
 }
 
@@ -57,4 +64,5 @@ export interface DriverSettingsState {
   readonly coalescing: CoalescingState;
   readonly filter: ReceiveFilterState;
   readonly steering: SteeringState;
+  readonly guestOffloads: GuestOffloadsState;
 }

@@ -17,7 +17,7 @@ import type { QueueSnapshot } from "../virtqueue/queue-snapshot.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
 import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { ConfigSpace } from "./config-space.ts";
-import { ControlPath } from "./control.ts";
+import { ControlPath } from "./control/control-path.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import { DriverSettings, type DriverSettingsState } from "./driver-settings.ts";
 import type { FeatureNegotiation } from "./features.ts";
@@ -101,7 +101,13 @@ export class QueueBank {
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    const control = new ControlPath(contexts[numbering.control]!, features, this.settings.coalescing);
+    const control = new ControlPath(contexts[numbering.control]!, {
+      features,
+      config,
+      numbering,
+      settings: this.settings,
+      statistics,
+    });
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
     this.service = new QueueService(numbering, this.#queues, control, this.#transmitters);
   }
@@ -314,8 +320,8 @@ export class QueueBank {
    * @throws RangeError if a queue does not lie in this card's memory
    */
   restoreState(state: QueueBankState, nowNs: number): void {
-    this.settings.restoreState(state.settings);
     this.#configurePaths();
+    this.settings.restoreState(state.settings);
     for (const [slot, { setup, ring, attached, started }] of state.queues.entries()) {
       this.#setups[slot]!.restoreState(setup);
       if (ring === null) continue;

@@ -1,4 +1,7 @@
-/** Counters of a card: every frame, every drop and every fault is in exactly one of them. */
+/**
+ * Counters of a card. Every frame that has arrived is in exactly one of them: delivered by a receive queue, dropped by
+ * one, or filtered. Every fault is in exactly one, too.
+ */
 
 import { FAULTS } from "../faults.ts";
 import { DROP_SUSPENDED } from "../observer.ts";
@@ -19,6 +22,10 @@ export class QueueStatistics {
   batches = 0;
   /** Kicks that the driver has sent for this queue. */
   kicks = 0;
+  /** Interrupts that have told the driver of this queue; one may tell of several queues. */
+  interrupts = 0;
+  /** Commands answered VIRTIO_NET_OK, on the control queue. */
+  commandsDone = 0;
   /** Frames dropped, by DROP_* reason; on a transmit queue DROP_NO_BUFFER stands for "refused by the link". */
   readonly drops = new Float64Array(DROP_REASON_COUNT);
   /** Faults, by FAULT_* code. */
