@@ -101,13 +101,8 @@ export class QueueBank {
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    const control = new ControlPath(contexts[numbering.control]!, {
-      features,
-      config,
-      numbering,
-      settings: this.settings,
-      statistics,
-    });
+    const { settings } = this;
+    const control = new ControlPath(contexts[numbering.control]!, { features, config, numbering, settings, statistics });
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
     this.service = new QueueService(numbering, this.#queues, control, this.#transmitters);
   }
@@ -296,8 +291,9 @@ export class QueueBank {
   }
 
   #attach(slot: number): void {
-    const { routing, throttle } = this.#parts;
-    throttle.attachQueue(slot, this.#numbering.kindOf(slot), this.#queues[slot]!, routing.vectorInForce(slot));
+    const { routing, throttle, statistics } = this.#parts;
+    const vector = routing.vectorInForce(slot);
+    throttle.attachQueue(slot, this.#numbering.kindOf(slot), this.#queues[slot]!, vector, statistics.queues[slot]!);
   }
 
   // --- saving and restoring ------------------------------------------------------------------------------------------

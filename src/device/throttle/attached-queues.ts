@@ -1,7 +1,7 @@
 import { URGENT_FILTER_OFF } from "../spec/throttle-registers.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import type { InterruptVector } from "./interrupt-vector.ts";
-import { QueueCause, type QueueCauseState } from "./queue-cause.ts";
+import { type InterruptCount, QueueCause, type QueueCauseState } from "./queue-cause.ts";
 import { type FilteredFrame, matchesUrgentFilter } from "./urgent.ts";
 
 /** `attachQueue` with this vector: the queue's frames wake the guest, but nothing notifies its driver. */
@@ -26,8 +26,8 @@ export class AttachedQueues {
     return this.#vectors[cause.vector === NO_VECTOR ? 0 : cause.vector]!;
   }
 
-  attach(queue: number, kind: number, source: InterruptSource, vector: number): void {
-    const cause = new QueueCause(queue, kind, source, vector);
+  attach(queue: number, kind: number, source: InterruptSource, vector: number, count: InterruptCount | null): void {
+    const cause = new QueueCause(queue, kind, source, vector, count);
     this.#causes[queue] = cause;
     this.vectorOf(cause).queues.push(cause);
   }

@@ -4,6 +4,11 @@ import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 /** Entries after which an event index may have wrapped unseen, so that a late check can no longer be trusted (R9). */
 const EVENT_INDEX_HORIZON = 0x8000;
 
+/** Counts the notifications that told of a queue. */
+export interface InterruptCount {
+  interrupts: number;
+}
+
 /**
  * One virtqueue's wish for an interrupt: the latched cause (R9), what the guest's own coalescing makes of it (R12), and
  * since when a frame waits for an inactive guest (R4).
@@ -28,12 +33,14 @@ export class QueueCause {
   #firstNs = 0;
   #reachedNs = Number.POSITIVE_INFINITY;
   #notified = false;
+  readonly #count: InterruptCount | null;
 
-  constructor(queue: number, kind: number, source: InterruptSource, vector: number) {
+  constructor(queue: number, kind: number, source: InterruptSource, vector: number, count: InterruptCount | null) {
     this.queue = queue;
     this.kind = kind;
     this.source = source;
     this.vector = vector;
+    this.#count = count;
   }
 
   /** The batch that starts at `fromUsedIdx` crossed the driver's event: remember from where, and when. */
@@ -78,6 +85,7 @@ export class QueueCause {
   /** The cause was notified. It can come back until the driver took the interrupt (`restore`). */
   clearNotified(): void {
     this.#notified = this.pending;
+    if (this.pending && this.#count !== null) this.#count.interrupts++;
     this.pending = false;
   }
 

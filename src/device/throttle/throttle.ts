@@ -14,7 +14,7 @@ import { AttachedQueues, NO_VECTOR } from "./attached-queues.ts";
 import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
-import type { QueueCause } from "./queue-cause.ts";
+import type { InterruptCount, QueueCause } from "./queue-cause.ts";
 import { restoreVcpu, restoreVector, saveVcpu, saveVector, type ThrottleState } from "./throttle-state.ts";
 import type { FilteredFrame } from "./urgent.ts";
 
@@ -65,10 +65,19 @@ export class Throttle {
 
   // --- queues --------------------------------------------------------------------------------------------------------
 
-  /** Takes on a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL; `vector` an index or NO_VECTOR. Forgets its old life (R10). */
-  attachQueue(queue: number, kind: number, source: InterruptSource, vector: number): void {
+  /**
+   * Takes on a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL; `vector` an index or NO_VECTOR; `count` is told of the
+   * notifications. Forgets its old life (R10).
+   */
+  attachQueue(
+    queue: number,
+    kind: number,
+    source: InterruptSource,
+    vector: number,
+    count: InterruptCount | null = null,
+  ): void {
     this.detachQueue(queue);
-    this.#attached.attach(queue, kind, source, vector);
+    this.#attached.attach(queue, kind, source, vector, count);
   }
 
   /**
