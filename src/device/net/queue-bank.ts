@@ -101,8 +101,8 @@ export class QueueBank {
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
     this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
-    const { settings } = this;
-    const control = new ControlPath(contexts[numbering.control]!, { features, config, numbering, settings, statistics });
+    const controlled = { features, config, numbering, settings: this.settings, statistics };
+    const control = new ControlPath(contexts[numbering.control]!, controlled);
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
     this.service = new QueueService(numbering, this.#queues, control, this.#transmitters);
   }
