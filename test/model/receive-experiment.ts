@@ -114,10 +114,10 @@ class Card {
     let id = 0;
     for (const count of this.#batches) {
       for (let i = 0; i < count; i++) {
-        const before = statistics.frames;
+        const before = statistics.dropped;
         this.#ids.fill(++id);
         this.#path.accept(this.#frame, nowNs);
-        if (statistics.frames > before) this.delivered.push(id);
+        if (statistics.dropped === before) this.delivered.push(id);
         else this.dropped++;
       }
       this.#path.finish(nowNs);

@@ -52,10 +52,13 @@ export class GuestMemory {
   i32!: Int32Array;
   /** Where the piece lies that `translatePiece` found: byte offset in the buffer. */
   pieceOffset = 0;
-  // The region of the last hit: most drivers keep all their rings and buffers in one.
-  #hitAddress = 0;
-  #hitBytes = 0;
-  #hitOffset = 0;
+  /**
+   * The region of the last hit, for most drivers keep all their rings and buffers in one: where it begins in guest
+   * addresses, its length, 0 before the first hit, and where it lies in the buffer.
+   */
+  hitAddress = 0;
+  hitBytes = 0;
+  hitOffset = 0;
   #copyWithin: CopyWithin;
 
   /**
@@ -110,9 +113,9 @@ export class GuestMemory {
    * if the range is in pieces, or may not be accessed as `write` says; `translatePiece` gives it piece by piece.
    */
   translate(address: number, lengthBytes: number, write = false): number {
-    const inRegion = address - this.#hitAddress;
-    if (inRegion >= 0 && lengthBytes >= 0 && lengthBytes <= this.#hitBytes - inRegion) {
-      return (this.#hitOffset + inRegion) >>> 0;
+    const inRegion = address - this.hitAddress;
+    if (inRegion >= 0 && lengthBytes >= 0 && lengthBytes <= this.hitBytes - inRegion) {
+      return (this.hitOffset + inRegion) >>> 0;
     }
     if (this.translator === null) return this.#findRegion(address, lengthBytes, true);
     return this.translatePiece(address, lengthBytes, write) === lengthBytes ? this.pieceOffset : -1;
@@ -138,9 +141,9 @@ export class GuestMemory {
       const inRegion = address - region.guestAddress;
       if (inRegion >= 0 && lengthBytes <= region.sizeBytes - inRegion) {
         if (remember) {
-          this.#hitAddress = region.guestAddress;
-          this.#hitBytes = region.sizeBytes;
-          this.#hitOffset = region.byteOffset;
+          this.hitAddress = region.guestAddress;
+          this.hitBytes = region.sizeBytes;
+          this.hitOffset = region.byteOffset;
         }
         // An integer to V8 too: as a double it would be boxed wherever it is kept.
         return (region.byteOffset + inRegion) >>> 0;

@@ -6,6 +6,7 @@
 import { Frame, type FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { DROP_NOT_READY, DROP_SUSPENDED } from "../observer.ts";
+import { HASH_REPORT_NONE } from "../spec/virtio-net.ts";
 import type { ConfigSpace } from "./config-space.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import type { ReceivePath } from "./receive.ts";
@@ -23,8 +24,6 @@ export interface FrameIntakeParts {
   readonly statistics: CardStatistics;
   /** Indexed by pair. */
   readonly receivers: readonly ReceivePath[];
-  /** True while the receive queue of a pair lives. */
-  readonly receivesOn: (pair: number) => boolean;
 }
 
 export class FrameIntake {
@@ -35,8 +34,9 @@ export class FrameIntake {
   readonly #steering: Steering;
   readonly #statistics: CardStatistics;
   readonly #receivers: readonly ReceivePath[];
-  readonly #receivesOn: (pair: number) => boolean;
   readonly #frame: Frame;
+  // The path that takes every frame, with nothing else to be looked at; null if each frame must be.
+  #direct: ReceivePath | null = null;
 
   constructor(parts: FrameIntakeParts) {
     this.#port = parts.port;
@@ -46,7 +46,6 @@ export class FrameIntake {
     this.#steering = parts.steering;
     this.#statistics = parts.statistics;
     this.#receivers = parts.receivers;
-    this.#receivesOn = parts.receivesOn;
     this.#frame = new Frame(parts.memory.u8);
   }
 
@@ -55,17 +54,32 @@ export class FrameIntake {
     const port = this.#port;
     const frame = this.#frame;
     let frames = 0;
+    this.#chooseWay(frame);
     while (frames < budgetFrames && port.receive(frame, nowNs)) {
       frames++;
-      this.#handle(frame, nowNs);
+      const direct = this.#direct;
+      if (direct !== null) direct.accept(frame, nowNs);
+      else this.#handle(frame, nowNs);
     }
     const receivers = this.#receivers;
     for (let pair = 0; pair < receivers.length; pair++) receivers[pair]!.finish(nowNs);
     return frames;
   }
 
+  /** Status or link have changed; what the port calls may do that in mid-run. */
+  reconsider(): void {
+    this.#direct = null;
+  }
+
+  #chooseWay(frame: Frame): void {
+    const pair = this.#steering.onlyPair;
+    const simple = this.#status.live && this.#config.linkUp && this.#filter.passesAll && pair >= 0;
+    this.#direct = simple ? this.#receivers[pair]! : null;
+    frame.hashValue = 0;
+    frame.hashReport = HASH_REPORT_NONE;
+  }
+
   #handle(frame: Frame, nowNs: number): void {
-    // Whatever the port calls may have stopped the card, so this is looked at for every frame.
     if (!this.#status.live || !this.#config.linkUp) {
       this.#receivers[0]!.refuse(frame, this.#status.suspended ? DROP_SUSPENDED : DROP_NOT_READY, nowNs);
       return;
@@ -74,9 +88,6 @@ export class FrameIntake {
       this.#statistics.filtered++;
       return;
     }
-    const pair = this.#steering.queueFor(frame);
-    const receiver = this.#receivers[pair]!;
-    if (this.#receivesOn(pair)) receiver.accept(frame, nowNs);
-    else receiver.refuse(frame, DROP_NOT_READY, nowNs);
+    this.#receivers[this.#steering.queueFor(frame)]!.accept(frame, nowNs);
   }
 }

@@ -100,7 +100,6 @@ export class NetCard implements FaultSink {
       steering: this.queues.settings.steering,
       statistics: this.statistics,
       receivers: this.queues.receivers,
-      receivesOn: (pair) => this.queues.receivesOn(pair),
     });
   }
 
@@ -137,6 +136,7 @@ export class NetCard implements FaultSink {
 
   /** The cable was plugged in or pulled out; the driver is told if VIRTIO_NET_F_STATUS is offered. */
   setLinkUp(up: boolean, nowNs: number): void {
+    this.#intake.reconsider();
     if (this.#status.suspended) {
       // SUSPEND-3, SUSPEND-4: nothing in the configuration space moves before the driver resumes the card.
       this.#heldLinkUp = up;
@@ -233,6 +233,7 @@ export class NetCard implements FaultSink {
 
   /** The driver writes the device status register (virtio 1.4 §2.1). */
   writeStatus(value: number, nowNs: number): void {
+    this.#intake.reconsider();
     const transition = this.#status.write(value);
     if (this.#status.fault !== FAULT_NONE) this.guestFault(this.#status.fault, nowNs);
     if (transition === TRANSITION_RESET) this.#reset(nowNs);
@@ -281,6 +282,7 @@ export class NetCard implements FaultSink {
   ringFault(queue: number, code: number, nowNs: number): void {
     this.statistics.needsReset++;
     this.#status.needReset();
+    this.#intake.reconsider();
     this.queues.stop();
     this.chainFault(queue, code, nowNs);
     // What was used before stays used; the driver hears of it by the notice of the reset (STATUS-3).

@@ -48,6 +48,11 @@ export class ReceiveFilter {
     this.#mac = mac;
   }
 
+  /** True if the driver wants every frame. */
+  get passesAll(): boolean {
+    return this.#passesAll;
+  }
+
   /** True if the driver wants the frame. */
   accepts(frame: Frame): boolean {
     return this.#passesAll || this.#examine(frame);

@@ -54,6 +54,13 @@ export class Steering {
     this.#receivesOn = receivesOn;
   }
 
+  /** The pair that all frames go to, none of them hashed; -1 if each is looked at. */
+  get onlyPair(): number {
+    if (this.#hash.types !== 0) return -1;
+    if (this.#rss) return this.#unclassifiedPair;
+    return this.#enabledPairs === 1 ? 0 : -1;
+  }
+
   /** Pairs whose transmit queues the driver may use. */
   get transmitPairs(): number {
     return this.#rss ? this.#transmitPairs : this.#enabledPairs;

@@ -26,6 +26,7 @@ import {
   PACKED_SIZE_MAX,
   packedAreaBytes,
 } from "../spec/packed-ring.ts";
+import { type ChainBurst, takeOneByOne } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
@@ -232,6 +233,10 @@ export class PackedQueue implements Virtqueue {
     return TAKE_FAULT;
   }
 
+  takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
+    return takeOneByOne(this, burst, max, writable);
+  }
+
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
   rewind(count: number): void {
     for (let left = count; left > 0; left--) {
@@ -273,6 +278,10 @@ export class PackedQueue implements Virtqueue {
       this.#usedSlot -= this.size;
       this.#usedFlags ^= OWNER_BITS;
     }
+  }
+
+  pushBurst(burst: ChainBurst, count: number): void {
+    for (let i = 0; i < count; i++) this.pushUsed(burst.ids[i]!, burst.usedBytes[i]!);
   }
 
   /**

@@ -20,6 +20,9 @@ import {
   availAreaBytes,
   availEventOffset,
   DESC_ALIGN,
+  DESC_F_INDIRECT,
+  DESC_F_NEXT,
+  DESC_F_WRITE,
   descAreaBytes,
   QUEUE_SIZE_MAX,
   USED_ALIGN,
@@ -30,6 +33,7 @@ import {
   usedAreaBytes,
   usedEventOffset,
 } from "../spec/split-ring.ts";
+import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
 import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
@@ -37,6 +41,9 @@ import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
 const CHAIN = TAKE_CHAIN;
+const WRITABLE = DESC_F_WRITE;
+const FLAGS_KNOWN = DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT;
+const TWO_POW_32 = 2 ** 32;
 
 export class SplitQueue implements Virtqueue {
   readonly memory: GuestMemory;
@@ -188,13 +195,7 @@ export class SplitQueue implements Virtqueue {
    * load has shown is taken.
    */
   take(chain: DescriptorChain): number {
-    if (this.#availIdx === this.#nextAvail) {
-      if (this.refresh() === 0) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
-      if (this.#armed) {
-        this.#armed = false;
-        this.#forbidKicks();
-      }
-    }
+    if (this.#availIdx === this.#nextAvail && !this.#findMore()) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
     const memory = this.memory;
     const head = memory.u16[this.#availRing + (this.#nextAvail & this.#mask)]!;
     if (head >= this.size) {
@@ -208,9 +209,55 @@ export class SplitQueue implements Virtqueue {
     return TAKE_FAULT;
   }
 
+  #findMore(): boolean {
+    if (this.refresh() === 0) return false;
+    if (this.#armed) {
+      this.#armed = false;
+      this.#forbidKicks();
+    }
+    return true;
+  }
+
+  takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
+    if (this.#availIdx === this.#nextAvail && !this.#findMore()) return 0;
+    const { ids, offsets, lengths } = burst;
+    const { memory, size } = this;
+    const { u16, u32 } = memory;
+    const ring = this.#availRing;
+    const table = this.#table >>> 2;
+    const mask = this.#mask;
+    const first = this.#nextAvail;
+    const limit = Math.min(max, this.cachedFree);
+    const wanted = writable ? WRITABLE : 0;
+    const { hitAddress, hitBytes, hitOffset } = memory;
+    let count = 0;
+    while (count < limit) {
+      const head = u16[ring + ((first + count) & mask)]!;
+      if (head >= size) break;
+      const index = table + head * 4;
+      const low = u32[index]!;
+      const high = u32[index + 1]!;
+      const length = u32[index + 2]!;
+      if ((u32[index + 3]! & FLAGS_KNOWN) !== wanted || length === 0) break;
+      let offset = low - hitAddress;
+      if (high === 0 && offset >= 0 && length <= hitBytes - offset) offset += hitOffset;
+      else {
+        offset = memory.translate(low + high * TWO_POW_32, length, writable);
+        if (offset < 0) break;
+      }
+      ids[count] = head;
+      offsets[count] = offset;
+      lengths[count] = length;
+      count++;
+    }
+    this.#nextAvail = (first + count) & 0xffff;
+    return count;
+  }
+
   /** Gives back the last `count` chains taken, none of which was put into the used ring. They will be read again. */
   rewind(count: number): void {
     this.#nextAvail = (this.#nextAvail - count) & 0xffff;
+    if (!this.#started) this.#availIdx = this.#nextAvail;
   }
 
   /** Writes one used element; the driver sees it after `publish`. `lengthBytes` is what was written to the chain. */
@@ -220,6 +267,20 @@ export class SplitQueue implements Virtqueue {
     u32[index] = head;
     u32[index + 1] = lengthBytes;
     this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
+  }
+
+  pushBurst(burst: ChainBurst, count: number): void {
+    const { ids, usedBytes } = burst;
+    const u32 = this.memory.u32;
+    const ring = this.#usedRing;
+    const mask = this.#mask;
+    const first = this.#nextUsed;
+    for (let i = 0; i < count; i++) {
+      const index = ring + ((first + i) & mask) * 2;
+      u32[index] = ids[i]!;
+      u32[index + 1] = usedBytes[i]!;
+    }
+    this.#nextUsed = (first + count) & 0xffff;
   }
 
   /** Shows the driver all used elements that were written since the last time (virtio 1.4 §2.7.8.2, SUSED-1, SUSED-2). */

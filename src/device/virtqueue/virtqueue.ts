@@ -9,6 +9,7 @@
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { InterruptSource } from "../throttle/interrupt-source.ts";
+import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import type { QueueSnapshot } from "./queue-snapshot.ts";
 
@@ -69,6 +70,11 @@ export interface Virtqueue extends InterruptSource {
   refresh(): number;
   /** Takes the next available chain into `chain`; returns one of TAKE_*. */
   take(chain: DescriptorChain): number;
+  /**
+   * Takes chains that are one descriptor without a fault, device-writable or not, into the first entries of `burst`, at
+   * most `max`; returns their number. Stops before any other chain, and at a fault of the ring.
+   */
+  takeBurst(burst: ChainBurst, max: number, writable: boolean): number;
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
   rewind(count: number): void;
   /**
@@ -76,6 +82,8 @@ export interface Virtqueue extends InterruptSource {
    * The driver sees it after `publish`.
    */
   pushUsed(id: number, lengthBytes: number): void;
+  /** Uses the first `count` chains of `burst`, the oldest that were taken, with their `usedBytes`. */
+  pushBurst(burst: ChainBurst, count: number): void;
   /** Shows the driver all that was used since the last time. */
   publish(): void;
   /** Asks for a kick at the next buffer, then looks once more; returns the number of available chains. */
