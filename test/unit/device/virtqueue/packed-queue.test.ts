@@ -200,6 +200,11 @@ describe("which descriptors are available (§2.8.1)", () => {
     use(1);
     queue.publish();
     expect(driver.takeUsed()).toEqual([{ id: 5, length: 1, written: true }]);
+    // The batch that was never published has left nothing behind: a ring of 4 holds 4.
+    for (let id = 0; id < 4; id++) offer(id);
+    for (let id = 0; id < 4; id++) queue.take(chain);
+    driver.setFlags(0, AVAIL);
+    expect(queue.take(chain)).toBe(EMPTY);
   });
 });
 

@@ -451,6 +451,9 @@ describe("snapshots", () => {
     queue.restore(saved);
     queue.start();
     expect(queue.mayHaveUnread()).toBe(false);
+    driver.usedEvent = 0xfffe;
+    expect(queue.mayHaveUnread()).toBe(true);
+    driver.usedEvent = 0xffff;
     expect(queue.refresh()).toBe(2);
     useChains(queue, 2);
     expect(driver.usedIdx).toBe(1);
@@ -465,6 +468,7 @@ describe("snapshots", () => {
     const other = queueOf({ started: false });
     other.restore(queue.snapshot());
     other.start();
+    driver.publish(0);
     expect(other.take(chain)).toBe(BROKEN);
     expect(FAULTS[other.fault]!.name).toBe("avail-idx");
   });
