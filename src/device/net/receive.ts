@@ -125,7 +125,9 @@ export class ReceivePath implements QueuePath {
     if (chains <= 1) return false;
     // R5: above the guard, frames are not looked at one by one.
     if (this.#guard !== 0) chains = Math.min(chains, queue.refresh() - this.#guard - 1);
-    return chains > 0 && this.#burst.fill(queue, chains, true);
+    // Buffers of several descriptors are taken one by one until the next batch.
+    this.#takesAhead = chains > 0 && this.#burst.fill(queue, chains, true);
+    return this.#takesAhead;
   }
 
   /** Counts what was delivered into the chains taken ahead, and gives the others back. */
