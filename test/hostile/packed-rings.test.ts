@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { GuestMemory } from "../../src/device/memory/guest-memory.ts";
+import { ChainBurst } from "../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../src/device/virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../../src/device/virtqueue/packed-queue.ts";
 import { AVAIL, INDIRECT, NEXT, PackedDriver, USED, WRITE } from "../rings/packed-driver.ts";
@@ -180,15 +181,30 @@ describe("whatever lies in a packed ring, and however it changes", () => {
     expect(outcomes).toEqual(new Set([EMPTY, CHAIN, BROKEN]));
   });
 
-  test("a rewind of what the guest has changed since is as harmless", () => {
+  test("rewinds and bursts of what the guest has changed since are as harmless", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = pseudoRandom(seed);
       const next = (below: number): number => random.next().value % below;
       const target = new Target(5);
       const { driver, queue, chain } = target;
+      const burst = new ChainBurst(chain);
       for (let round = 0; round < 60 && !queue.broken; round++) {
-        for (let slot = 0; slot < 5; slot++) if (next(3) === 0) driver.setFlags(slot, flagsFrom(next(1 << 20)));
+        for (let slot = 0; slot < 5; slot++) {
+          if (next(3) !== 0) continue;
+          const element = { address: next(RAM_BYTES + 64), length: next(256), flags: flagsFrom(next(1 << 20)) };
+          driver.writeDescriptor(driver.ring + 16 * slot, element, slot);
+        }
         let taken = 0;
+        // Now and then some are taken ahead in one go, and given back.
+        if (next(3) === 0) {
+          burst.fill(queue, 1 + next(6), next(2) === 0);
+          for (let i = 0; i < burst.end; i++) {
+            const end = burst.offsets[i]! + burst.lengths[i]!;
+            if (burst.offsets[i]! < MARGIN || end > MARGIN + RAM_BYTES) throw new Error("out of bounds");
+          }
+          burst.next = next(burst.end + 1);
+          burst.settle(queue);
+        }
         for (let i = next(5); i > 0; i--) {
           const result = queue.take(chain);
           if (result === CHAIN || result === FAULTY) taken++;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GuestMemory } from "../../src/device/memory/guest-memory.ts";
+import { ChainBurst } from "../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../src/device/virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../../src/device/virtqueue/packed-queue.ts";
 import { EVENTS_AT, INDIRECT, PackedDriver, type PackedElement, WRITE } from "../rings/packed-driver.ts";
@@ -15,6 +16,7 @@ type Step =
   | { do: "offer"; chains: { readable: number; writable: number; indirect: boolean }[] }
   | { do: "look" }
   | { do: "take"; count: number; rewind: number; publish: boolean }
+  | { do: "burst"; count: number; use: number; writable: boolean }
   | { do: "sleep" }
   | { do: "reap"; count: number };
 
@@ -29,6 +31,7 @@ const steps = fc.array(
     }),
     fc.record({ do: fc.constant("look" as const) }),
     fc.record({ do: fc.constant("take" as const), count: fc.nat(8), rewind: fc.nat(4), publish: fc.boolean() }),
+    fc.record({ do: fc.constant("burst" as const), count: fc.nat(8), use: fc.nat(8), writable: fc.boolean() }),
     fc.record({ do: fc.constant("sleep" as const) }),
     fc.record({ do: fc.constant("reap" as const), count: fc.nat(8) }),
   ),
@@ -40,6 +43,7 @@ interface Buffer {
   readonly slots: number;
   readonly segments: readonly (readonly [number, number])[];
   readonly readable: number;
+  readonly indirect: boolean;
 }
 
 /**
@@ -50,6 +54,7 @@ class Exchange {
   readonly driver: PackedDriver;
   readonly queue: PackedQueue;
   readonly chain: DescriptorChain;
+  readonly burst: ChainBurst;
   readonly #indirectAt: number;
   readonly #dataAt: number;
   readonly #withCard: Buffer[] = [];
@@ -71,6 +76,7 @@ class Exchange {
     this.driver = new PackedDriver(buffer, 0, size);
     this.queue = new PackedQueue(new GuestMemory(buffer));
     this.chain = new DescriptorChain(size);
+    this.burst = new ChainBurst(this.chain);
     if (this.queue.enable(this.driver.areas({ eventIdx })) !== 0) throw new Error("not enabled");
     this.queue.start();
   }
@@ -101,7 +107,8 @@ class Exchange {
       driver.offer(id, elements);
     }
     const segments = elements.map(({ address, length }): [number, number] => [Number(address), length]);
-    this.#withCard.push({ id, slots, segments, readable: elements.filter(({ flags }) => flags === 0).length });
+    const readableCount = elements.filter(({ flags }) => flags === 0).length;
+    this.#withCard.push({ id, slots, segments, readable: readableCount, indirect });
     // A card that sleeps is woken by the first buffer, and by no other.
     if (this.queue.armed && this.#withCard.length === 1 && !driver.mustKick(nextAvail, availWrap)) {
       throw new Error("the card sleeps, and wants no kick");
@@ -134,6 +141,31 @@ class Exchange {
       this.queue.pushUsed(id, length);
       this.#unpublished.push({ id, length, slots });
     }
+  }
+
+  /** Takes up to `count` plain chains in one go, uses the first `use` of them, and gives the others back. */
+  takeBurst(count: number, use: number, writable: boolean): void {
+    const { burst, queue } = this;
+    burst.fill(queue, count, writable);
+    const plain = this.#withCard.findIndex(
+      ({ segments, slots, readable, indirect }) =>
+        indirect || slots !== 1 || segments.length !== 1 || readable !== (writable ? 0 : 1),
+    );
+    const expected = Math.min(count, plain < 0 ? this.#withCard.length : plain);
+    if (burst.end !== expected) throw new Error(`a burst of ${burst.end}, not ${expected}`);
+    for (let i = 0; i < expected; i++) {
+      const { id, segments } = this.#withCard[i]!;
+      const [offset, length] = segments[0]!;
+      if (burst.ids[i] !== id || burst.offsets[i] !== offset || burst.lengths[i] !== length)
+        throw new Error("wrong one");
+    }
+    burst.next = Math.min(use, expected);
+    for (const [i, { id, slots }] of this.#withCard.splice(0, burst.next).entries()) {
+      const length = this.#random(2 ** 16);
+      burst.usedBytes[i] = length;
+      this.#unpublished.push({ id, length, slots });
+    }
+    burst.settle(queue);
   }
 
   publish(): void {
@@ -186,6 +218,8 @@ class Exchange {
     } else if (step.do === "take") {
       this.take(step.count, step.rewind);
       if (step.publish) this.publish();
+    } else if (step.do === "burst") {
+      this.takeBurst(step.count, step.use, step.writable);
     } else if (step.do === "reap") {
       this.reap(step.count);
     } else if (step.do === "sleep") {

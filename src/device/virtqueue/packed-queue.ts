@@ -21,12 +21,14 @@ import {
   PACKED_DESC_ID,
   PACKED_DESC_LEN,
   PACKED_F_AVAIL,
+  PACKED_F_INDIRECT,
+  PACKED_F_NEXT,
   PACKED_F_USED,
   PACKED_F_WRITE,
   PACKED_SIZE_MAX,
   packedAreaBytes,
 } from "../spec/packed-ring.ts";
-import { type ChainBurst, takeOneByOne } from "./chain-burst.ts";
+import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
@@ -38,7 +40,10 @@ const NO_FAULT = FAULT_NONE;
 const UNENDED = FAULT_CHAIN_UNENDED;
 const CHAIN = TAKE_CHAIN;
 const WRITTEN = PACKED_F_WRITE;
+const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
+const FLAGS_KNOWN = OWNER_BITS | PACKED_F_NEXT | PACKED_F_WRITE | PACKED_F_INDIRECT;
+const TWO_POW_32 = 2 ** 32;
 const DESC_BYTES = PACKED_DESC_BYTES;
 const LEN_AT = PACKED_DESC_LEN;
 const ID_AT = PACKED_DESC_ID;
@@ -201,10 +206,6 @@ export class PackedQueue implements Virtqueue {
       this.#break(FAULT_AVAIL_WITHDRAWN);
       return TAKE_BROKEN;
     }
-    if (this.#armed) {
-      this.#armed = false;
-      this.#events.forbidKicks();
-    }
     const fault = chain.readPacked(
       memory,
       this.#ring,
@@ -219,22 +220,54 @@ export class PackedQueue implements Virtqueue {
       return TAKE_BROKEN;
     }
     const span = chain.span;
-    this.#availSlot = slot + span;
-    if (this.#availSlot >= this.size) {
-      this.#availSlot -= this.size;
-      this.#availOwner ^= OWNER_BITS;
-    }
-    this.#driverSlots -= span;
     this.#spans[this.#nextTaken & this.#spanMask] = span;
-    this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
-    this.#scan.taken(span);
+    const next = slot + span;
+    if (next < this.size) this.#advance(next, this.#availOwner, span, 1);
+    else this.#advance(next - this.size, this.#availOwner ^ OWNER_BITS, span, 1);
     if (fault === NO_FAULT) return CHAIN;
     this.fault = fault;
     return TAKE_FAULT;
   }
 
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
-    return takeOneByOne(this, burst, max, writable);
+    if (!this.#started || this.broken) return 0;
+    const { ids, offsets, lengths } = burst;
+    const { memory, size } = this;
+    const { u16, u32, hitAddress, hitBytes, hitOffset } = memory;
+    const ring = this.#ring;
+    const spans = this.#spans;
+    const limit = Math.min(max, this.#driverSlots);
+    const first = this.#nextTaken;
+    let slot = this.#availSlot;
+    let wanted = writable ? this.#availOwner | WRITABLE : this.#availOwner;
+    let count = 0;
+    while (count < limit) {
+      const at = ring + slot * DESC_BYTES;
+      if ((memory.loadAcquireU16(at + FLAGS_AT) & FLAGS_KNOWN) !== wanted) break;
+      const index = at >>> 2;
+      const low = u32[index]!;
+      const high = u32[index + 1]!;
+      const length = u32[index + 2]!;
+      if (length === 0) break;
+      let offset = low - hitAddress;
+      if (high === 0 && offset >= 0 && length <= hitBytes - offset) offset += hitOffset;
+      else {
+        offset = memory.translate(low + high * TWO_POW_32, length, writable);
+        if (offset < 0) break;
+      }
+      ids[count] = u16[(at + ID_AT) >>> 1]!;
+      offsets[count] = offset;
+      lengths[count] = length;
+      spans[(first + count) & this.#spanMask] = 1;
+      count++;
+      slot++;
+      if (slot === size) {
+        slot = 0;
+        wanted ^= OWNER_BITS;
+      }
+    }
+    if (count !== 0) this.#advance(slot, wanted & OWNER_BITS, count, count);
+    return count;
   }
 
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
@@ -248,7 +281,7 @@ export class PackedQueue implements Virtqueue {
         this.#availOwner ^= OWNER_BITS;
       }
       this.#driverSlots += span;
-      this.#scan.givenBack(span);
+      if (this.#started) this.#scan.givenBack(span);
     }
   }
 
@@ -280,8 +313,8 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
-  pushBurst(burst: ChainBurst, count: number): void {
-    for (let i = 0; i < count; i++) this.pushUsed(burst.ids[i]!, burst.usedBytes[i]!);
+  pushBurst(burst: ChainBurst, count: number): number {
+    return pushOneByOne(this, burst, count);
   }
 
   /**
@@ -349,6 +382,19 @@ export class PackedQueue implements Virtqueue {
     this.fault = snapshot.fault;
     this.broken = snapshot.broken;
     this.#events.moveTo(position, usedIdx);
+  }
+
+  /** Chains were taken: the next one begins at `slot`, and is available if AVAIL and USED look like `owner`. */
+  #advance(slot: number, owner: number, slots: number, chains: number): void {
+    if (this.#armed) {
+      this.#armed = false;
+      this.#events.forbidKicks();
+    }
+    this.#availSlot = slot;
+    this.#availOwner = owner;
+    this.#driverSlots -= slots;
+    this.#nextTaken = (this.#nextTaken + chains) & 0xffff;
+    this.#scan.taken(slots, chains);
   }
 
   #break(fault: number): void {

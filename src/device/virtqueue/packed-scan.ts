@@ -61,13 +61,13 @@ export class PackedScan {
     return true;
   }
 
-  /** The next chain was taken, and occupies `slots` slots. */
-  taken(slots: number): void {
+  /** The next `chains` chains were taken, which occupy `slots` slots. */
+  taken(slots: number, chains: number): void {
     if (this.chains === 0) return;
-    this.chains--;
+    this.chains -= chains;
     this.#slots -= slots;
-    // The driver has changed a chain since it was counted: count anew.
-    if (this.chains === 0 || this.#slots <= 0) this.forget();
+    // More than were counted, or the driver has changed a chain since: count anew.
+    if (this.chains <= 0 || this.#slots <= 0) this.forget();
   }
 
   /** The last chain taken was given back. */

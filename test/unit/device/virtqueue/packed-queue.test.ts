@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
+import { ChainBurst } from "../../../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../../../src/device/virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../../../../src/device/virtqueue/packed-queue.ts";
 import { AVAIL, NEXT, PackedDriver, USED, WRITE } from "../../../rings/packed-driver.ts";
@@ -280,6 +281,92 @@ describe("looking ahead", () => {
     expect(faultName()).toBe("avail-withdrawn");
     driver.setFlags(0, AVAIL);
     expect([queue.take(chain), queue.refresh(), queue.cachedFree]).toEqual([BROKEN, 0, 0]);
+  });
+});
+
+describe("a burst", () => {
+  let burst: ChainBurst;
+
+  beforeEach(() => {
+    begin(5);
+    burst = new ChainBurst(chain);
+  });
+
+  const ids = (): number[] => [...burst.ids.subarray(0, burst.end)];
+
+  test("takes plain chains over the ring's end, and gives back what is not used", () => {
+    for (let turn = 0; turn < 11; turn++) {
+      for (let id = 0; id < 4; id++) offer(10 * turn + id);
+      queue.refresh();
+      expect(burst.fill(queue, 3, true)).toBe(true);
+      expect(ids()).toEqual([10 * turn, 10 * turn + 1, 10 * turn + 2]);
+      expect([queue.cachedFree, burst.offsets[0], burst.lengths[2]]).toEqual([1, DATA, 0x10]);
+      burst.usedBytes[0] = 7;
+      burst.next = 1;
+      burst.settle(queue);
+      expect(queue.refresh()).toBe(3);
+      for (let i = 1; i < 4; i++) expect(use(0)).toBe(10 * turn + i);
+      queue.publish();
+      expect(driver.takeUsed().map(({ id, length }) => [id, length])).toEqual([
+        [10 * turn, 7],
+        [10 * turn + 1, 0],
+        [10 * turn + 2, 0],
+        [10 * turn + 3, 0],
+      ]);
+    }
+  });
+
+  test("holds no more than the driver's slots, and none that are with the card", () => {
+    for (let id = 0; id < 5; id++) offer(id);
+    expect(burst.fill(queue, 128, true)).toBe(true);
+    driver.setFlags(0, WRITE | USED);
+    const other = new ChainBurst(chain);
+    expect(ids()).toEqual([0, 1, 2, 3, 4]);
+    expect(other.fill(queue, 128, true)).toBe(false);
+  });
+
+  test.each([
+    ["is not available", () => {}],
+    ["has more than one descriptor", () => offer(9, 2)],
+    ["is readable", () => driver.offer(9, [{ address: DATA, length: 1 }])],
+    ["is empty", () => driver.offer(9, [{ address: DATA, length: 0, flags: WRITE }])],
+    ["is outside memory", () => driver.offer(9, [{ address: RAM_BYTES - 1, length: 2, flags: WRITE }])],
+    ["is above 4 GiB", () => driver.offer(9, [{ address: 2n ** 32n + 0x2000n, length: 2, flags: WRITE }])],
+    ["is indirect", () => driver.offer(9, [{ address: DATA, length: 16, flags: 4 | WRITE }])],
+  ])("ends at a chain that %s, which is left for `take`", (_, offerOther) => {
+    offer(1);
+    offer(2);
+    offerOther();
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect(ids()).toEqual([1, 2]);
+    expect(queue.take(chain) === EMPTY || chain.head === 9).toBe(true);
+  });
+
+  test("of readable chains leaves the writable ones", () => {
+    driver.offer(1, [{ address: DATA, length: 1 }]);
+    offer(2);
+    expect(burst.fill(queue, 8, false)).toBe(true);
+    expect(ids()).toEqual([1]);
+    expect(burst.fill(queue, 8, false)).toBe(false);
+  });
+
+  test("forbids kicks, unless there was nothing to take", () => {
+    queue.armKick();
+    expect(burst.fill(queue, 8, true)).toBe(false);
+    expect(queue.armed).toBe(true);
+    offer(1);
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect([queue.armed, driver.deviceEvents.flags]).toEqual([false, 1]);
+  });
+
+  test("is empty on a stopped queue, and what is given back to one is not counted before it starts again", () => {
+    offer(1);
+    burst.fill(queue, 8, true);
+    queue.stop();
+    burst.settle(queue);
+    expect([queue.cachedFree, queue.hasFreeAbove(0), burst.fill(queue, 8, true)]).toEqual([0, false, false]);
+    queue.start();
+    expect(burst.fill(queue, 8, true)).toBe(true);
   });
 });
 
