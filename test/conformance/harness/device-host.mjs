@@ -1,0 +1,184 @@
+/**
+ * What holds the card under test: the card, its transport, and a wire that is a list. The same file serves the test's
+ * own thread and a thread of its own; there everything passes as messages, so arguments and results are plain values.
+ */
+
+/** Where drivers see memory that lies behind a translator. */
+const BUS_OFFSET = 2 ** 32;
+
+class Wire {
+  maxFrameBytes = 65553;
+  takesChecksum = false;
+  takesSegmentation = false;
+  accepts = true;
+  arrivals = [];
+  sent = [];
+  #id = 0;
+
+  receive(frame) {
+    const arrival = this.arrivals.shift();
+    if (arrival === undefined) return false;
+    const { bytes, ...header } = arrival;
+    Object.assign(frame, { flags: 0, gsoType: 0, gsoSize: 0, hdrLen: 0, csumStart: 0, csumOffset: 0, urgent: false });
+    Object.assign(frame, { bytes, offset: 0, lengthBytes: bytes.length, id: ++this.#id }, header);
+    return true;
+  }
+
+  nextArrivalNs() {
+    return this.arrivals.length > 0 ? 0 : Number.POSITIVE_INFINITY;
+  }
+
+  transmit(frame) {
+    if (!this.accepts) return false;
+    const { flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset } = frame;
+    const bytes = frame.bytes.slice(frame.offset, frame.offset + frame.lengthBytes);
+    this.sent.push({ bytes: new Uint8Array(bytes), flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
+    return true;
+  }
+}
+
+export class DeviceHost {
+  #device;
+  #buffer;
+  #card;
+  #transport;
+  #wire;
+  #options;
+  #kind;
+  #interrupts = [];
+  #wakes = [];
+  #nowNs = 1000;
+  /** True while the device's thread polls without being asked. */
+  polling = false;
+
+  /** @param device the module `spillway/device`; @param buffer guest memory */
+  constructor(device, buffer) {
+    this.#device = device;
+    this.#buffer = buffer;
+  }
+
+  /** A new card, and a guest that is on its CPUs. */
+  create(kind, { wire = {}, translated = false, ...options }) {
+    this.#kind = kind;
+    this.#wire = Object.assign(new Wire(), wire);
+    this.#options = { mac: [0x02, 0, 0, 0, 0, 1], ...options, translated };
+    this.polling = false;
+    this.#nowNs = 1000;
+    this.#build();
+  }
+
+  #build() {
+    const { GuestMemory, MmioTransport, NetCard } = this.#device;
+    const { translated, ...options } = this.#options;
+    const bytes = this.#buffer.byteLength;
+    const translator = {
+      runBytes: 0,
+      translate(address) {
+        this.runBytes = bytes - (address - BUS_OFFSET);
+        return address < BUS_OFFSET || this.runBytes <= 0 ? -1 : address - BUS_OFFSET;
+      },
+    };
+    this.#interrupts = [];
+    this.#wakes = [];
+    this.#card = new NetCard({
+      memory: new GuestMemory(this.#buffer, undefined, undefined, translated ? translator : null),
+      port: this.#wire,
+      interrupts: {
+        notify: (vector, why) => this.#interrupts.push({ vector, why }),
+        wake: (vcpu, why) => this.#wakes.push({ vcpu, why }),
+      },
+      ...options,
+    });
+    if (this.#kind !== "MMIO") throw new Error(`no transport ${this.#kind}`);
+    this.#transport = new MmioTransport(this.#card);
+    for (let vcpu = 0; vcpu < (options.vcpus ?? 1); vcpu++) this.setGuestState(vcpu, true);
+  }
+
+  /** `space` is 0; on PCI -1 is the configuration space and others are BARs. */
+  read(_space, offset, widthBytes) {
+    return this.#transport.read(offset, widthBytes, this.#nowNs);
+  }
+
+  write(_space, offset, widthBytes, value) {
+    this.#transport.write(offset, widthBytes, value, this.#nowNs);
+  }
+
+  /** Polls until nothing is left to do, or once with `budget`. */
+  poll(budget) {
+    if (budget !== undefined) return this.#card.poll(this.#nowNs, budget);
+    let total = 0;
+    for (let round = 0; round < 1000; round++) {
+      const done = this.#card.poll(this.#nowNs, 64);
+      total += done;
+      if (done === 0) return total;
+    }
+    throw new Error("the card finds work for ever");
+  }
+
+  advance(ns) {
+    this.#nowNs += ns;
+  }
+
+  setPolling(on) {
+    this.polling = on;
+  }
+
+  /** One turn of the polling thread: 1 us of its time. */
+  turn() {
+    this.#nowNs += 1000;
+    return this.#card.poll(this.#nowNs, 64);
+  }
+
+  inject(arrivals) {
+    this.#wire.arrivals.push(...arrivals);
+  }
+
+  takeSent() {
+    return this.#wire.sent.splice(0);
+  }
+
+  takeInterrupts() {
+    return this.#interrupts.splice(0);
+  }
+
+  takeWakes() {
+    return this.#wakes.splice(0);
+  }
+
+  setWire(properties) {
+    Object.assign(this.#wire, properties);
+  }
+
+  setGuestState(vcpu, active) {
+    this.#card.throttle.setGuestState(vcpu, active ? 1 : 0, 1, this.#nowNs);
+  }
+
+  setLinkUp(up) {
+    this.#card.setLinkUp(up, this.#nowNs);
+  }
+
+  announce() {
+    this.#card.announce(this.#nowNs);
+  }
+
+  /** Faults by name, of the card and of all queues, and what else it counts. */
+  statistics() {
+    const { statistics } = this.#card;
+    const faults = {};
+    this.#device.FAULTS.forEach(({ name }, code) => {
+      const count = statistics.faultCount(code);
+      if (count > 0) faults[name] = count;
+    });
+    const queues = statistics.queues.map(({ frames, bytes, buffers, kicks, dropped }) => {
+      return { frames, bytes, buffers, kicks, dropped };
+    });
+    return { faults, filtered: statistics.filtered, resets: statistics.resets, queues };
+  }
+
+  /** Another card goes on in place of this one, from its saved state. */
+  replaceBySaved() {
+    const state = JSON.parse(JSON.stringify(this.#card.saveState(this.#nowNs)));
+    this.#build();
+    this.#card.restoreState(state, this.#nowNs);
+  }
+}
