@@ -1,5 +1,7 @@
 /** The throttle between two events, as plain values: what the host programmed, what is pending, and what was counted. */
 
+import type { AttachedQueues } from "./attached-queues.ts";
+import type { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptVector, ThrottleCounters, VcpuPresence } from "./interrupt-vector.ts";
 import type { QueueCauseState } from "./queue-cause.ts";
 import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
@@ -44,7 +46,42 @@ export interface CountersState {
   readonly latenessMaxNs: number;
 }
 
-export function saveVector(vector: InterruptVector, nowNs: number): VectorState {
+/** What has vectors and vCPUs. */
+interface Programmed {
+  readonly vectors: readonly InterruptVector[];
+  readonly vcpus: readonly VcpuPresence[];
+}
+
+export function saveThrottle(
+  { vectors, vcpus }: Programmed,
+  delivery: InterruptDelivery,
+  attached: AttachedQueues,
+  nowNs: number,
+): ThrottleState {
+  return {
+    suspended: delivery.suspended,
+    vectors: vectors.map((vector) => saveVector(vector, nowNs)),
+    vcpus: vcpus.map((vcpu) => saveVcpu(vcpu, nowNs)),
+    causes: attached.saveState(nowNs),
+  };
+}
+
+export function restoreThrottle(
+  { vectors, vcpus }: Programmed,
+  delivery: InterruptDelivery,
+  attached: AttachedQueues,
+  state: ThrottleState,
+  nowNs: number,
+): void {
+  delivery.suspended = state.suspended;
+  for (const [i, vector] of vectors.entries()) restoreVector(vector, state.vectors[i]!, nowNs);
+  for (const [i, vcpu] of vcpus.entries()) restoreVcpu(vcpu, state.vcpus[i]!, nowNs);
+  attached.restoreState(state.causes, nowNs);
+  // A deadline in the past: the next `expire` finds out what each is waiting for.
+  for (const vector of vectors) vector.deadlineNs = vector.hasReason() ? nowNs : Number.POSITIVE_INFINITY;
+}
+
+function saveVector(vector: InterruptVector, nowNs: number): VectorState {
   const { target, redirectMask, latencyNs, overflowNs, freeMin, maskedByHost, maskedByDriver, configPending } = vector;
   return {
     target,
@@ -62,8 +99,7 @@ export function saveVector(vector: InterruptVector, nowNs: number): VectorState 
   };
 }
 
-/** The deadline follows from the rest, once the causes are back. */
-export function restoreVector(vector: InterruptVector, state: VectorState, nowNs: number): void {
+function restoreVector(vector: InterruptVector, state: VectorState, nowNs: number): void {
   vector.target = state.target;
   vector.redirectMask = state.redirectMask;
   vector.latencyNs = state.latencyNs;
@@ -78,12 +114,12 @@ export function restoreVector(vector: InterruptVector, state: VectorState, nowNs
   restoreCounters(vector.counters, state.counters);
 }
 
-export function saveVcpu(vcpu: VcpuPresence, nowNs: number): VcpuState {
+function saveVcpu(vcpu: VcpuPresence, nowNs: number): VcpuState {
   const { active, idle, stateSeq, wakeOutstanding } = vcpu;
   return { active, idle, stateSeq, wakeOutstanding, deactivated: savedTime(vcpu.deactivatedAtNs, nowNs) };
 }
 
-export function restoreVcpu(vcpu: VcpuPresence, state: VcpuState, nowNs: number): void {
+function restoreVcpu(vcpu: VcpuPresence, state: VcpuState, nowNs: number): void {
   vcpu.active = state.active;
   vcpu.idle = state.idle;
   vcpu.stateSeq = state.stateSeq;

@@ -15,7 +15,7 @@ import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
 import type { InterruptCount, QueueCause } from "./queue-cause.ts";
-import { restoreVcpu, restoreVector, saveVcpu, saveVector, type ThrottleState } from "./throttle-state.ts";
+import { restoreThrottle, saveThrottle, type ThrottleState } from "./throttle-state.ts";
 import type { FilteredFrame } from "./urgent.ts";
 
 export { NO_VECTOR } from "./attached-queues.ts";
@@ -299,12 +299,7 @@ export class Throttle {
   // --- saving and restoring ------------------------------------------------------------------------------------------
 
   saveState(nowNs: number): ThrottleState {
-    return {
-      suspended: this.#delivery.suspended,
-      vectors: this.vectors.map((vector) => saveVector(vector, nowNs)),
-      vcpus: this.vcpus.map((vcpu) => saveVcpu(vcpu, nowNs)),
-      causes: this.#attached.saveState(nowNs),
-    };
+    return saveThrottle(this, this.#delivery, this.#attached, nowNs);
   }
 
   /**
@@ -312,11 +307,7 @@ export class Throttle {
    * on; nothing is sent from here: what is due goes at the next `expire`.
    */
   restoreState(state: ThrottleState, nowNs: number): void {
-    this.#delivery.suspended = state.suspended;
-    for (const [i, vector] of this.vectors.entries()) restoreVector(vector, state.vectors[i]!, nowNs);
-    for (const [i, vcpu] of this.vcpus.entries()) restoreVcpu(vcpu, state.vcpus[i]!, nowNs);
-    this.#attached.restoreState(state.causes, nowNs);
-    for (const vector of this.vectors) vector.deadlineNs = vector.hasReason() ? nowNs : NEVER;
+    restoreThrottle(this, this.#delivery, this.#attached, state, nowNs);
   }
 
   // --- the rules -----------------------------------------------------------------------------------------------------
