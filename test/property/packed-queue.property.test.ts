@@ -10,6 +10,8 @@ const CHAIN = 1;
 const EMPTY = 0;
 const DATA_BYTES = 0x1000;
 const ELEMENTS_MAX = 6;
+/** Words of a burst's entry: id, offset, length, bytes used. */
+const ENTRY = 4;
 
 /** One step of a legal driver and a legal card; numbers are taken modulo what is possible at that moment. */
 type Step =
@@ -76,7 +78,7 @@ class Exchange {
     this.driver = new PackedDriver(buffer, 0, size);
     this.queue = new PackedQueue(new GuestMemory(buffer));
     this.chain = new DescriptorChain(size);
-    this.burst = new ChainBurst(this.chain);
+    this.burst = new ChainBurst();
     if (this.queue.enable(this.driver.areas({ eventIdx })) !== 0) throw new Error("not enabled");
     this.queue.start();
   }
@@ -152,17 +154,18 @@ class Exchange {
         indirect || slots !== 1 || segments.length !== 1 || readable !== (writable ? 0 : 1),
     );
     const expected = Math.min(count, plain < 0 ? this.#withCard.length : plain);
-    if (burst.end !== expected) throw new Error(`a burst of ${burst.end}, not ${expected}`);
+    if (burst.end !== expected * ENTRY) throw new Error(`a burst of ${burst.end / ENTRY}, not ${expected}`);
     for (let i = 0; i < expected; i++) {
       const { id, segments } = this.#withCard[i]!;
       const [offset, length] = segments[0]!;
-      if (burst.ids[i] !== id || burst.offsets[i] !== offset || burst.lengths[i] !== length)
+      if (burst.words[4 * i] !== id || burst.words[4 * i + 1] !== offset || burst.words[4 * i + 2] !== length)
         throw new Error("wrong one");
     }
-    burst.next = Math.min(use, expected);
-    for (const [i, { id, slots }] of this.#withCard.splice(0, burst.next).entries()) {
+    const used = Math.min(use, expected);
+    burst.next = used * ENTRY;
+    for (const [i, { id, slots }] of this.#withCard.splice(0, used).entries()) {
       const length = this.#random(2 ** 16);
-      burst.usedBytes[i] = length;
+      burst.words[i * ENTRY + 3] = length;
       this.#unpublished.push({ id, length, slots });
     }
     burst.settle(queue);

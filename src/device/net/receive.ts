@@ -17,7 +17,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { ChainBurst } from "../virtqueue/chain-burst.ts";
+import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -36,6 +36,10 @@ const UNLIMITED = 0x7fffffff;
 const HEADER_BYTES = NET_HDR_BYTES;
 const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
 const CHAIN = TAKE_CHAIN;
+const BUFFER_ENTRY = BURST_ENTRY;
+const BUFFER_OFFSET = BURST_OFFSET;
+const BUFFER_LENGTH = BURST_LENGTH;
+const BUFFER_USED = BURST_USED;
 
 export class ReceivePath implements QueuePath {
   readonly #index: number;
@@ -72,7 +76,7 @@ export class ReceivePath implements QueuePath {
     this.#statistics = context.statistics;
     this.#memory = context.memory;
     this.#chain = context.chain;
-    this.#burst = new ChainBurst(context.chain);
+    this.#burst = new ChainBurst();
     this.#throttle = context.throttle;
     this.#observer = context.observer;
     this.#faults = context.faults;
@@ -102,14 +106,14 @@ export class ReceivePath implements QueuePath {
       at < burst.end &&
       lengthBytes <= this.#frameBytesMax &&
       (frame.flags | frame.gsoType) === 0 &&
-      burst.lengths[at]! >= neededBytes
+      burst.words[at + BUFFER_LENGTH]! >= neededBytes
     ) {
       const memory = this.#memory;
-      const offset = burst.offsets[at]!;
+      const offset = burst.words[at + BUFFER_OFFSET]!;
       memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
       memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
-      burst.usedBytes[at] = neededBytes;
-      burst.next = at + 1;
+      burst.words[at + BUFFER_USED] = neededBytes;
+      burst.next = at + BUFFER_ENTRY;
     } else if (at === burst.end && this.#takeAhead()) this.accept(frame, nowNs);
     else this.#acceptOne(frame, nowNs);
   }
@@ -135,11 +139,9 @@ export class ReceivePath implements QueuePath {
     const burst = this.#burst;
     const frames = burst.settle(this.#queue);
     if (frames === 0) return;
-    let usedBytes = 0;
-    for (let i = 0; i < frames; i++) usedBytes += burst.usedBytes[i]!;
     const statistics = this.#statistics;
     statistics.frames += frames;
-    statistics.bytes += usedBytes - frames * HEADER_BYTES;
+    statistics.bytes += burst.settledBytes - frames * HEADER_BYTES;
     statistics.buffers += frames;
     this.#batch += frames;
   }

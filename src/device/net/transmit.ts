@@ -17,7 +17,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { ChainBurst } from "../virtqueue/chain-burst.ts";
+import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -33,6 +33,10 @@ const FLAGS_AT = NET_HDR_FLAGS;
 const GSO_TYPE_AT = NET_HDR_GSO_TYPE;
 const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
 const GSO_NONE = NET_HDR_GSO_NONE;
+const CHAIN_ENTRY = BURST_ENTRY;
+const CHAIN_OFFSET = BURST_OFFSET;
+const CHAIN_LENGTH = BURST_LENGTH;
+const CHAIN_USED = BURST_USED;
 
 export class TransmitPath implements QueuePath {
   /** Without a link, frames are used and dropped. */
@@ -61,7 +65,7 @@ export class TransmitPath implements QueuePath {
     this.#staging = staging;
     this.#memory = context.memory;
     this.#chain = context.chain;
-    this.#burst = new ChainBurst(context.chain);
+    this.#burst = new ChainBurst();
     this.#throttle = context.throttle;
     this.#steering = context.steering;
     this.#faults = context.faults;
@@ -128,14 +132,14 @@ export class TransmitPath implements QueuePath {
     let at = 0;
     // Whoever is called may reset or suspend the card, which empties the burst.
     while (at < burst.end) {
-      const fault = this.#gatherOne(burst.offsets[at]!, burst.lengths[at]!);
-      burst.usedBytes[at] = 0;
-      at++;
+      const fault = this.#gatherOne(burst.words[at + CHAIN_OFFSET]!, burst.words[at + CHAIN_LENGTH]!);
+      burst.words[at + CHAIN_USED] = 0;
+      at += CHAIN_ENTRY;
       burst.next = at;
       this.#deal(fault, nowNs);
     }
     this.#settle();
-    return at;
+    return at / CHAIN_ENTRY;
   }
 
   /** Sends the frame that was gathered, or counts what is wrong with it. */

@@ -3,39 +3,38 @@
  * of doing it frame by frame. Only plain chains are taken ahead, those of one descriptor without a fault; the first
  * other one ends the burst, and is left for `take`.
  *
- * Entries before `next` are used, and the queue does not know yet; those from `next` to `end` are taken and free.
+ * Entries before `next` are used, and the queue does not know yet; those from `next` to `end` are taken and free. Both
+ * count words: all of an entry lies side by side in one array, for what hot code pays for is the number of arrays.
  * Whatever else is done with the queue comes after `settle`.
  */
 
-import type { DescriptorChain } from "./descriptor-chain.ts";
-import { TAKE_CHAIN, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
+import type { Virtqueue } from "./virtqueue.ts";
 
-export const BURST_CHAINS_MAX = 128;
+/** Words of an entry, and where in it they are. */
+export const BURST_ENTRY = 4;
+export const BURST_ID = 0;
+/** Byte offset in the guest's buffer, and length, of the one segment. */
+export const BURST_OFFSET = 1;
+export const BURST_LENGTH = 2;
+/** What was written to the chain; its user sets it before it moves `next`. */
+export const BURST_USED = 3;
+
+const CHAINS_MAX = 128;
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
-const CHAIN = TAKE_CHAIN;
-const FAULT = TAKE_FAULT;
+const ENTRY = BURST_ENTRY;
 
 export class ChainBurst {
   next = 0;
   end = 0;
-  readonly ids = new Uint16Array(BURST_CHAINS_MAX);
-  /** Byte offset in the guest's buffer, and length, of the one segment. */
-  readonly offsets = new Uint32Array(BURST_CHAINS_MAX);
-  readonly lengths = new Uint32Array(BURST_CHAINS_MAX);
-  /** What was written to the chain; its user sets it before it moves `next`. */
-  readonly usedBytes = new Uint32Array(BURST_CHAINS_MAX);
-  /** Scratch for a ring that takes chains one by one. */
-  readonly chain: DescriptorChain;
-
-  constructor(chain: DescriptorChain) {
-    this.chain = chain;
-  }
+  readonly words = new Uint32Array(CHAINS_MAX * ENTRY);
+  /** Sum of what was written to the chains that were settled last. */
+  settledBytes = 0;
 
   /** Takes at most `max` plain chains, all device-writable or all readable; false if there is none. To be called when settled. */
   fill(queue: Virtqueue, max: number, writable: boolean): boolean {
     this.next = 0;
-    this.end = queue.takeBurst(this, Math.min(max, BURST_CHAINS_MAX), writable);
+    this.end = queue.takeBurst(this, Math.min(max, CHAINS_MAX), writable) * ENTRY;
     return this.end !== 0;
   }
 
@@ -43,9 +42,9 @@ export class ChainBurst {
   settle(queue: Virtqueue): number {
     const { next, end } = this;
     this.forget();
-    if (next !== 0) queue.pushBurst(this, next);
-    if (next !== end) queue.rewind(end - next);
-    return next;
+    if (next !== 0) this.settledBytes = queue.pushBurst(this, next / ENTRY);
+    if (next !== end) queue.rewind((end - next) / ENTRY);
+    return next / ENTRY;
   }
 
   /** The queue was reset: it knows nothing of these chains any more. */
@@ -55,21 +54,14 @@ export class ChainBurst {
   }
 }
 
-/** `takeBurst` for a ring that has nothing quicker. */
-export function takeOneByOne(queue: Virtqueue, burst: ChainBurst, max: number, writable: boolean): number {
-  const { chain } = burst;
-  const readableCount = writable ? 0 : 1;
-  let count = 0;
-  while (count < max) {
-    const taken = queue.take(chain);
-    if (taken !== CHAIN || chain.count !== 1 || chain.descriptors !== 1 || chain.readableCount !== readableCount) {
-      if (taken === CHAIN || taken === FAULT) queue.rewind(1);
-      return count;
-    }
-    burst.ids[count] = chain.head;
-    burst.offsets[count] = chain.offsets[0]!;
-    burst.lengths[count] = chain.lengths[0]!;
-    count++;
+/** `pushBurst` for a ring that has nothing quicker. */
+export function pushOneByOne(queue: Virtqueue, burst: ChainBurst, count: number): number {
+  const { words } = burst;
+  let sumBytes = 0;
+  for (let at = 0; at < count * ENTRY; at += ENTRY) {
+    const usedBytes = words[at + BURST_USED]!;
+    queue.pushUsed(words[at + BURST_ID]!, usedBytes);
+    sumBytes += usedBytes;
   }
-  return count;
+  return sumBytes;
 }

@@ -28,7 +28,7 @@ import {
   PACKED_SIZE_MAX,
   packedAreaBytes,
 } from "../spec/packed-ring.ts";
-import type { ChainBurst } from "./chain-burst.ts";
+import { BURST_ENTRY, BURST_ID, BURST_LENGTH, BURST_OFFSET, type ChainBurst, pushOneByOne } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
@@ -39,6 +39,10 @@ import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type 
 const NO_FAULT = FAULT_NONE;
 const UNENDED = FAULT_CHAIN_UNENDED;
 const CHAIN = TAKE_CHAIN;
+const BURST_WORDS = BURST_ENTRY;
+const BURST_ID_AT = BURST_ID;
+const BURST_OFFSET_AT = BURST_OFFSET;
+const BURST_LENGTH_AT = BURST_LENGTH;
 const WRITTEN = PACKED_F_WRITE;
 const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
@@ -231,7 +235,7 @@ export class PackedQueue implements Virtqueue {
 
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
     if (!this.#started || this.broken) return 0;
-    const { ids, offsets, lengths } = burst;
+    const { words } = burst;
     const { memory, size } = this;
     const { u16, u32, hitAddress, hitBytes, hitOffset } = memory;
     const ring = this.#ring;
@@ -255,9 +259,10 @@ export class PackedQueue implements Virtqueue {
         offset = memory.translate(low + high * TWO_POW_32, length, writable);
         if (offset < 0) break;
       }
-      ids[count] = u16[(at + ID_AT) >>> 1]!;
-      offsets[count] = offset;
-      lengths[count] = length;
+      const entry = count * BURST_WORDS;
+      words[entry + BURST_ID_AT] = u16[(at + ID_AT) >>> 1]!;
+      words[entry + BURST_OFFSET_AT] = offset;
+      words[entry + BURST_LENGTH_AT] = length;
       spans[(first + count) & this.#spanMask] = 1;
       count++;
       slot++;

@@ -33,7 +33,7 @@ import {
   usedAreaBytes,
   usedEventOffset,
 } from "../spec/split-ring.ts";
-import type { ChainBurst } from "./chain-burst.ts";
+import { BURST_ENTRY, BURST_ID, BURST_LENGTH, BURST_OFFSET, BURST_USED, type ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
 import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
@@ -44,6 +44,11 @@ const CHAIN = TAKE_CHAIN;
 const WRITABLE = DESC_F_WRITE;
 const FLAGS_KNOWN = DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT;
 const TWO_POW_32 = 2 ** 32;
+const ENTRY = BURST_ENTRY;
+const ID_AT = BURST_ID;
+const OFFSET_AT = BURST_OFFSET;
+const LENGTH_AT = BURST_LENGTH;
+const USED_AT = BURST_USED;
 
 export class SplitQueue implements Virtqueue {
   readonly memory: GuestMemory;
@@ -220,7 +225,7 @@ export class SplitQueue implements Virtqueue {
 
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
     if (this.#availIdx === this.#nextAvail && !this.#findMore()) return 0;
-    const { ids, offsets, lengths } = burst;
+    const { words } = burst;
     const { memory, size } = this;
     const { u16, u32 } = memory;
     const ring = this.#availRing;
@@ -245,9 +250,10 @@ export class SplitQueue implements Virtqueue {
         offset = memory.translate(low + high * TWO_POW_32, length, writable);
         if (offset < 0) break;
       }
-      ids[count] = head;
-      offsets[count] = offset;
-      lengths[count] = length;
+      const at = count * ENTRY;
+      words[at + ID_AT] = head;
+      words[at + OFFSET_AT] = offset;
+      words[at + LENGTH_AT] = length;
       count++;
     }
     this.#nextAvail = (first + count) & 0xffff;
@@ -269,18 +275,23 @@ export class SplitQueue implements Virtqueue {
     this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
   }
 
-  pushBurst(burst: ChainBurst, count: number): void {
-    const { ids, usedBytes } = burst;
+  pushBurst(burst: ChainBurst, count: number): number {
+    const { words } = burst;
     const u32 = this.memory.u32;
     const ring = this.#usedRing;
     const mask = this.#mask;
     const first = this.#nextUsed;
+    let sumBytes = 0;
     for (let i = 0; i < count; i++) {
+      const at = i * ENTRY;
+      const usedBytes = words[at + USED_AT]!;
       const index = ring + ((first + i) & mask) * 2;
-      u32[index] = ids[i]!;
-      u32[index + 1] = usedBytes[i]!;
+      u32[index] = words[at + ID_AT]!;
+      u32[index + 1] = usedBytes;
+      sumBytes += usedBytes;
     }
     this.#nextUsed = (first + count) & 0xffff;
+    return sumBytes;
   }
 
   /** Shows the driver all used elements that were written since the last time (virtio 1.4 §2.7.8.2, SUSED-1, SUSED-2). */
