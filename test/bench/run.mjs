@@ -34,6 +34,7 @@ const fastCases = [
   ["receive.mjs", ["1514"], []],
   ["allocation.mjs", [], NO_SCAVENGES],
   ["data-path/allocation.mjs", [], NO_SCAVENGES],
+  ["many-cards.mjs", [], ["--expose-gc"]],
 ];
 
 function runCase(file, argumentsOf, flags) {
@@ -91,6 +92,7 @@ const figures = {
     rxPackedBytesPerFrame: median("rxPackedBytesPerFrame"),
     txPackedBytesPerFrame: median("txPackedBytesPerFrame"),
   },
+  manyCards: { working: min("cardsWorking"), bytesPerCard: median("bytesPerCard") },
   threads: {
     stateChangeP50Us: median("stateChangeP50Us"),
     latenessP50Us: median("latenessP50Us"),

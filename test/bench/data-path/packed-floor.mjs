@@ -1,7 +1,8 @@
 /**
- * The least that a device in this language can do on a packed ring with the same copies. Of a batch only the first
- * descriptor's flags are loaded with acquire and stored with release, the latter last (virtio 1.4 §2.8.6): 16 bits of
- * buffer ID and 16 of flags go in one store.
+ * The least that a device in this language can do on a packed ring with the same copies. Every descriptor's flags are
+ * loaded with acquire, for nothing else orders what the driver wrote before them: it publishes one by one. Of what is
+ * used, only the first descriptor's flags are stored with release, last, so that a batch becomes visible as one
+ * (virtio 1.4 §2.8.6); 16 bits of buffer ID and 16 of flags go in one store.
  */
 import { BATCH, HEADER_BYTES, ONE_BUFFER, RING, TABLE } from "./layout.mjs";
 
@@ -28,12 +29,12 @@ export function packedReceiveFloor({ buffer, copy, wireOffset }) {
     let firstUsed = 0;
     let offered = wrap ? AVAIL : USED;
     let used = wrap ? TAG << 16 : 0;
-    if ((Atomics.load(u16, firstFlags) & TAG) !== offered) return;
     let slot = next;
-    for (let i = 0; i < BATCH; i++) {
+    let count = 0;
+    for (; count < BATCH; count++) {
       const descriptor = TABLE_WORD + slot * 4;
-      const idAndFlags = u32[descriptor + 3];
-      if (((idAndFlags >>> 16) & TAG) !== offered) break;
+      if ((Atomics.load(u16, descriptor * 2 + 7) & TAG) !== offered) break;
+      const id = u32[descriptor + 3] & 0xffff;
       const offset = u32[descriptor];
       const at = offset >>> 2;
       u32[at] = 0;
@@ -41,8 +42,8 @@ export function packedReceiveFloor({ buffer, copy, wireOffset }) {
       u32[at + 2] = ONE_BUFFER;
       copyIn(offset + HEADER_BYTES, from, frameBytes);
       u32[descriptor + 2] = usedBytes;
-      if (i === 0) firstUsed = used;
-      else u32[descriptor + 3] = (idAndFlags & 0xffff) | used;
+      if (count === 0) firstUsed = used;
+      else u32[descriptor + 3] = id | used;
       if (++slot === RING) {
         slot = 0;
         wrap = !wrap;
@@ -51,7 +52,7 @@ export function packedReceiveFloor({ buffer, copy, wireOffset }) {
       }
     }
     next = slot;
-    Atomics.store(u16, firstFlags, firstUsed >>> 16);
+    if (count !== 0) Atomics.store(u16, firstFlags, firstUsed >>> 16);
   };
   return {
     setLength(value) {
@@ -76,16 +77,16 @@ export function packedTransmitFloor({ buffer, copy, staging }) {
     let firstUsed = 0;
     let offered = wrap ? AVAIL : USED;
     let used = wrap ? TAG << 16 : 0;
-    if ((Atomics.load(u16, firstFlags) & TAG) !== offered) return;
     let slot = next;
-    for (let i = 0; i < BATCH; i++) {
+    let count = 0;
+    for (; count < BATCH; count++) {
       const descriptor = TABLE_WORD + slot * 4;
-      const idAndFlags = u32[descriptor + 3];
-      if (((idAndFlags >>> 16) & TAG) !== offered) break;
+      if ((Atomics.load(u16, descriptor * 2 + 7) & TAG) !== offered) break;
+      const id = u32[descriptor + 3] & 0xffff;
       copyOut(to, u32[descriptor], u32[descriptor + 2]);
       u32[descriptor + 2] = 0;
-      if (i === 0) firstUsed = used;
-      else u32[descriptor + 3] = (idAndFlags & 0xffff) | used;
+      if (count === 0) firstUsed = used;
+      else u32[descriptor + 3] = id | used;
       if (++slot === RING) {
         slot = 0;
         wrap = !wrap;
@@ -94,7 +95,7 @@ export function packedTransmitFloor({ buffer, copy, staging }) {
       }
     }
     next = slot;
-    Atomics.store(u16, firstFlags, firstUsed >>> 16);
+    if (count !== 0) Atomics.store(u16, firstFlags, firstUsed >>> 16);
   };
   return {
     setLength() {},

@@ -38,11 +38,10 @@ export async function v86Subject(receives) {
   const { bus } = emulator;
   const queue = receives ? 0 : 1;
   let frame = makeFrame(0);
-  let frames = 0;
-  let bytes = 0;
-  bus.register("net0-send", (sent) => {
-    frames++;
-    bytes += sent.length;
+  const sent = new Float64Array(2);
+  bus.register("net0-send", (frame) => {
+    sent[0]++;
+    sent[1] += frame.length;
   });
   return {
     memory: { buffer: cpu.wasm_memory.buffer, byteOffset: cpu.mem8.byteOffset },
@@ -75,6 +74,6 @@ export async function v86Subject(receives) {
     settle() {
       if ((io.port_read8(ISR) & 1) === 0) throw new Error("no interrupt in this batch");
     },
-    sent: () => ({ frames, bytes }),
+    sent: () => ({ frames: sent[0], bytes: sent[1] }),
   };
 }

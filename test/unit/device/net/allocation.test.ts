@@ -1,0 +1,15 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const SCRIPT = fileURLToPath(new URL("../../../bench/data-path/allocation.mjs", import.meta.url));
+/** Semi-space so large that nothing is collected meanwhile: what the heap grows by was allocated. */
+const NO_SCAVENGES = ["--expose-gc", "--max-semi-space-size=256", "--min-semi-space-size=256"];
+
+test("the card allocates nothing per frame, in either direction, on either ring", () => {
+  const output = execFileSync(process.execPath, [...NO_SCAVENGES, SCRIPT], { encoding: "utf8" });
+  const figures = JSON.parse(output) as Record<string, number>;
+  expect(Object.keys(figures)).toHaveLength(4);
+  // A number that outgrows 31 bits is a few bytes per batch of 128 frames; the smallest object is 16 bytes per frame.
+  for (const bytesPerFrame of Object.values(figures)) expect(bytesPerFrame).toBeLessThan(4);
+});
