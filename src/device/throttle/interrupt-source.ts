@@ -8,8 +8,8 @@ export interface InterruptSource {
    */
   hasFreeAbove(count: number): boolean;
   /**
-   * True if the driver wants an interrupt for the used entries `sinceUsedIdx … usedIdx` (mod 2^16).
-   * Reads flags or event index afresh (virtio 1.4 §2.7.7).
+   * True if the driver wants an interrupt for the used entries `sinceUsedIdx … usedIdx` (mod 2^16); `sinceUsedIdx` is a
+   * value that `usedIdx` has had. Reads flags and event afresh (virtio 1.4 §2.7.7, §2.8.10).
    */
   wantsInterrupt(sinceUsedIdx: number): boolean;
   /**
