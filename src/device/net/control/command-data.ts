@@ -37,9 +37,9 @@ export class CommandData {
     return true;
   }
 
-  /** Makes bytes `from … from + lengthBytes` of the data the piece; false if there are not so many, or too many at a time. */
+  /** Makes `lengthBytes` (up to COMMAND_PIECE_BYTES) bytes of the data from `from` the piece; false if there are not so many. */
   load(from: number, lengthBytes: number): boolean {
-    if (lengthBytes > COMMAND_PIECE_BYTES || from + lengthBytes > this.lengthBytes) return false;
+    if (from + lengthBytes > this.lengthBytes) return false;
     this.#copy(CTRL_HDR_BYTES + from, lengthBytes);
     return true;
   }

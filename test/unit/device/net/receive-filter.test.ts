@@ -97,6 +97,18 @@ describe("modes (§5.1.9.5.1)", () => {
     expect(passing(filter)).toBe("own broadcast");
   });
 
+  test("broadcast is one address", () => {
+    const filter = filterWith(ALL_FILTERS);
+    const near = [
+      [0xff, 0xff, 0xff, 0xff, 0xff, 0xfe],
+      [0xfd, 0xff, 0xff, 0xff, 0xff, 0xff],
+    ];
+    for (const address of near) expect(filter.accepts(frameTo(address))).toBe(false);
+    filter.setMode(ALLMULTI, true);
+    filter.setMode(NOBCAST, true);
+    for (const address of near) expect(filter.accepts(frameTo(address))).toBe(true);
+  });
+
   test("suppression works without CTRL_RX too", () => {
     const filter = filterWith(["CTRL_RX_EXTRA"]);
     filter.setMode(NOUNI, true);

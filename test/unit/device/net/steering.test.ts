@@ -58,6 +58,7 @@ describe("automatic steering", () => {
     expect(steering.transmitPairs).toBe(1);
     steering.noteTransmit(outbound(9), 3);
     expect(steering.queueFor(inbound(9))).toBe(0);
+    expect(steering.saveState().flows).toEqual([]);
   });
 
   test("spreads flows over the enabled pairs, and over no others (NMQ-2)", () => {
@@ -89,6 +90,14 @@ describe("automatic steering", () => {
     const other = steering.queueFor(inbound(77, UDP));
     steering.noteTransmit(outbound(77), (other + 1) % 4);
     expect(steering.queueFor(inbound(77, UDP))).toBe(other);
+  });
+
+  test("a flow is not taken for another that was sent", () => {
+    const { steering } = world();
+    steering.setPairs(4);
+    const spread = pairsOf(steering);
+    for (let port = 0; port < 20_000; port++) steering.noteTransmit(outbound(port, UDP), 3);
+    expect(pairsOf(steering)).toEqual(spread);
   });
 
   test("that works for IPv6 too", () => {
@@ -271,6 +280,11 @@ describe("RSS", () => {
     live.delete(1);
     expect(steering.setRss(rss({}, [0, 1]), KEY, 0, 40)).toBe(false);
     expect(steering.setRss(rss({}, [0, 2]), KEY, 0, 40)).toBe(true);
+  });
+
+  test("a pair beyond the last is refused though another queue lives there", () => {
+    const steering = new Steering(PAIRS, () => true);
+    expect(steering.setRss(rss({}, [PAIRS]), KEY, 0, 40)).toBe(false);
   });
 
   test("a key that is too long, or none, is refused", () => {
