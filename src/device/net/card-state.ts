@@ -33,6 +33,8 @@ export interface CardState {
   readonly interruptStatus: number;
   /** Link state that waits for the driver to resume the card; null if none does. */
   readonly heldLinkUp: boolean | null;
+  /** True if an announcement waits for that. */
+  readonly heldAnnouncement: boolean;
   readonly routing: InterruptRoutingState;
   readonly queues: QueueBankState;
   readonly throttle: ThrottleState;

@@ -58,6 +58,8 @@ export class NetCard implements FaultSink {
   #polling = false;
   // Link state to be shown when the driver resumes the card; null if it has not changed since.
   #heldLinkUp: boolean | null = null;
+  // An announcement that was asked for meanwhile.
+  #heldAnnouncement = false;
 
   /** @throws RangeError for an option out of range; the message says what was got and what is allowed */
   constructor(options: NetCardOptions) {
@@ -149,6 +151,10 @@ export class NetCard implements FaultSink {
   /** Asks the driver for gratuitous packets, which make the network learn where the card is (§5.1.9.5.4). */
   announce(nowNs: number): void {
     if (!this.features.has(NET_F_GUEST_ANNOUNCE)) return;
+    if (this.#status.suspended) {
+      this.#heldAnnouncement = true;
+      return;
+    }
     if (this.config.setAnnouncing(true) && this.#status.live) this.throttle.configChanged(nowNs);
   }
 
@@ -184,6 +190,7 @@ export class NetCard implements FaultSink {
       status: this.status,
       interruptStatus: this.interruptStatus.value,
       heldLinkUp: this.#heldLinkUp,
+      heldAnnouncement: this.#heldAnnouncement,
       routing: this.#routing.saveState(),
       queues: this.queues.saveState(),
       throttle: this.throttle.saveState(nowNs),
@@ -215,6 +222,7 @@ export class NetCard implements FaultSink {
     this.throttle.restoreState(state.throttle, nowNs);
     this.interruptStatus.value = state.interruptStatus;
     this.#heldLinkUp = state.heldLinkUp;
+    this.#heldAnnouncement = state.heldAnnouncement;
     this.statistics.restoreState(state.statistics);
   }
 
@@ -301,6 +309,7 @@ export class NetCard implements FaultSink {
     this.throttle.reset();
     this.#routing.reset();
     this.interruptStatus.value = 0;
+    this.#heldAnnouncement = false;
     this.#showHeldLink(nowNs);
   }
 
@@ -318,6 +327,8 @@ export class NetCard implements FaultSink {
     this.queues.resume(nowNs);
     this.throttle.resume(nowNs);
     this.#showHeldLink(nowNs);
+    if (this.#heldAnnouncement) this.announce(nowNs);
+    this.#heldAnnouncement = false;
   }
 
   #showHeldLink(nowNs: number): void {
