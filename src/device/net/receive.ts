@@ -110,10 +110,11 @@ export class ReceivePath implements QueuePath {
     ) {
       const memory = this.#memory;
       const offset = burst.words[at + BUFFER_OFFSET]!;
-      memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-      memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
+      // The copy comes last: what V8 knows of these objects does not outlive a call.
       burst.words[at + BUFFER_USED] = neededBytes;
       burst.next = at + BUFFER_ENTRY;
+      memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
+      memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
     } else if (at === burst.end && this.#takeAhead()) this.accept(frame, nowNs);
     else this.#acceptOne(frame, nowNs);
   }

@@ -132,11 +132,12 @@ export class TransmitPath implements QueuePath {
     let at = 0;
     // Whoever is called may reset or suspend the card, which empties the burst.
     while (at < burst.end) {
-      const fault = this.#gatherOne(burst.words[at + CHAIN_OFFSET]!, burst.words[at + CHAIN_LENGTH]!);
+      const offset = burst.words[at + CHAIN_OFFSET]!;
+      const lengthBytes = burst.words[at + CHAIN_LENGTH]!;
       burst.words[at + CHAIN_USED] = 0;
       at += CHAIN_ENTRY;
       burst.next = at;
-      this.#deal(fault, nowNs);
+      this.#deal(this.#gatherOne(offset, lengthBytes), nowNs);
     }
     this.#settle();
     return at / CHAIN_ENTRY;
