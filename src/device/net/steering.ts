@@ -29,6 +29,7 @@ export interface RssParameters {
   readonly table: Uint16Array;
   /** Pair for packets without a hash. */
   unclassifiedPair: number;
+  /** Transmit queues that the driver is going to use; the card serves all that are enabled, so it must just have them. */
   transmitPairs: number;
 }
 
@@ -38,9 +39,8 @@ export class Steering {
   readonly #fields = new FlowFields();
   readonly #hash = new FlowHash();
   #rss = false;
-  // Pairs in use by the automatic mode, and transmit queues that RSS allows.
+  // Pairs in use by the automatic mode.
   #enabledPairs = 1;
-  #transmitPairs = 1;
   readonly #table = new Uint16Array(RSS_TABLE_ENTRIES);
   #tableMask = 0;
   #unclassifiedPair = 0;
@@ -59,11 +59,6 @@ export class Steering {
     if (this.#hash.types !== 0) return -1;
     if (this.#rss) return this.#unclassifiedPair;
     return this.#enabledPairs === 1 ? 0 : -1;
-  }
-
-  /** Pairs whose transmit queues the driver may use. */
-  get transmitPairs(): number {
-    return this.#rss ? this.#transmitPairs : this.#enabledPairs;
   }
 
   // --- frames --------------------------------------------------------------------------------------------------------
@@ -142,7 +137,6 @@ export class Steering {
     }
     this.#rss = true;
     this.#unclassifiedPair = unclassifiedPair;
-    this.#transmitPairs = transmitPairs;
     this.#tableMask = tableEntries - 1;
     for (let i = 0; i < tableEntries; i++) this.#table[i] = table[i]!;
     this.#hash.configure(hashTypes, key, keyAt, keyBytes);
@@ -163,7 +157,6 @@ export class Steering {
   reset(): void {
     this.#rss = false;
     this.#enabledPairs = 1;
-    this.#transmitPairs = 1;
     this.#tableMask = 0;
     this.#unclassifiedPair = 0;
     this.#table.fill(0);
@@ -180,7 +173,6 @@ export class Steering {
     return {
       rss: this.#rss,
       enabledPairs: this.#enabledPairs,
-      transmitPairs: this.#transmitPairs,
       table: [...this.#table.subarray(0, this.#tableMask + 1)],
       unclassifiedPair: this.#unclassifiedPair,
       hash: this.#hash.saveState(),
@@ -190,18 +182,12 @@ export class Steering {
 
   /** @throws RangeError if the state is of a card with more pairs */
   restoreState(state: SteeringState): void {
-    const last = Math.max(
-      state.enabledPairs,
-      state.transmitPairs,
-      state.unclassifiedPair + 1,
-      ...state.table.map((p) => p + 1),
-    );
+    const last = Math.max(state.enabledPairs, state.unclassifiedPair + 1, ...state.table.map((p) => p + 1));
     if (last > this.#pairs)
       throw new RangeError(`saved state steers to pair ${last}, but this card has ${this.#pairs}`);
     this.reset();
     this.#rss = state.rss;
     this.#enabledPairs = state.enabledPairs;
-    this.#transmitPairs = state.transmitPairs;
     this.#table.set(state.table);
     this.#tableMask = state.table.length - 1;
     this.#unclassifiedPair = state.unclassifiedPair;
@@ -218,7 +204,6 @@ export class Steering {
 export interface SteeringState {
   readonly rss: boolean;
   readonly enabledPairs: number;
-  readonly transmitPairs: number;
   /** The indirection table as far as it is used. */
   readonly table: readonly number[];
   readonly unclassifiedPair: number;

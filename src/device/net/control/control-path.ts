@@ -116,7 +116,7 @@ export class ControlPath implements QueuePath {
     const command = this.#commands.get(keyOf(data.u8(0), data.u8(1)));
     if (command === undefined || !command.features.some((bit) => this.#features.has(bit))) return false;
     const { dataBytes, isOpen = false, resultBytes = 0 } = command;
-    if (data.lengthBytes < dataBytes || (data.lengthBytes > dataBytes && !isOpen)) return false;
+    if (data.lengthBytes > dataBytes && !isOpen) return false;
     if (this.#result.roomBytes < resultBytes || !data.load(0, dataBytes)) return false;
     // Counted beforehand, for a command may ask how many there were, itself included.
     this.#statistics.commandsDone++;

@@ -188,8 +188,15 @@ describe("offloads (§5.1.9.5.8)", () => {
     expect(offloadsOf(machine)).toEqual({ ...none, csum: true, uso6: true });
     expect(set(machine, 1, 7, 55)).toBe(OK);
     expect(offloadsOf(machine)).toEqual(negotiated);
+    set(machine);
     machine.start();
     expect(offloadsOf(machine)).toEqual(negotiated);
+  });
+
+  test("a reset leaves none", () => {
+    const machine = new ControlMachine();
+    machine.write(0x070, 0);
+    expect(offloadsOf(machine)).toEqual(none);
   });
 
   test("bits that were not negotiated, or are no offloads, are refused, and change nothing", () => {
