@@ -35,6 +35,10 @@ export interface CardOptions {
   readonly speedMbps?: number;
   readonly duplex?: "half" | "full";
   readonly wire?: WireProperties;
+  /** On PCI: the driver uses the interrupt line in place of MSI-X. */
+  readonly intx?: boolean;
+  /** Options of PciTransport. */
+  readonly pci?: Readonly<Record<string, unknown>>;
   /** Guest memory lies behind a translator that adds 2^32 to all addresses. */
   readonly translated?: boolean;
 }
@@ -61,6 +65,7 @@ export class DeviceHost {
   inject(arrivals: readonly WireFrame[]): void;
   takeSent(): SentFrame[];
   takeInterrupts(): { vector: number; why: number }[];
+  isLineAsserted(): boolean;
   takeWakes(): { vcpu: number; why: number }[];
   setWire(properties: WireProperties): void;
   setGuestState(vcpu: number, active: boolean): void;

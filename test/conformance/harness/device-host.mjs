@@ -6,6 +6,11 @@
 /** Where drivers see memory that lies behind a translator. */
 const BUS_OFFSET = 2 ** 32;
 
+/** What the driver of these tests programs into entry `vector` of its MSI-X table. */
+function vectorOfMessage(address, data) {
+  return address === 0xfee00000 && data >= 0x4000 ? data - 0x4000 : -1;
+}
+
 class Wire {
   maxFrameBytes = 65553;
   takesChecksum = false;
@@ -47,6 +52,7 @@ export class DeviceHost {
   #kind;
   #interrupts = [];
   #wakes = [];
+  #lineAsserted = false;
   #nowNs = 1000;
   /** True while the device's thread polls without being asked. */
   polling = false;
@@ -58,7 +64,7 @@ export class DeviceHost {
   }
 
   /** A new card, and a guest that is on its CPUs. */
-  create(kind, { wire = {}, translated = false, ...options }) {
+  create(kind, { wire = {}, translated = false, intx: _driverOnly, ...options }) {
     this.#kind = kind;
     this.#wire = Object.assign(new Wire(), wire);
     this.#options = { mac: [0x02, 0, 0, 0, 0, 1], ...options, translated };
@@ -68,8 +74,9 @@ export class DeviceHost {
   }
 
   #build() {
-    const { GuestMemory, MmioTransport, NetCard } = this.#device;
-    const { translated, ...options } = this.#options;
+    const { GuestMemory, MmioTransport, NetCard, PciInterrupts, PciTransport } = this.#device;
+    const { translated, pci, ...options } = this.#options;
+    const onPci = this.#kind === "PCI";
     const bytes = this.#buffer.byteLength;
     const translator = {
       runBytes: 0,
@@ -80,27 +87,41 @@ export class DeviceHost {
     };
     this.#interrupts = [];
     this.#wakes = [];
+    const wake = (vcpu, why) => this.#wakes.push({ vcpu, why });
+    const interrupts = onPci
+      ? new PciInterrupts({
+          message: (address, data) => this.#interrupts.push({ vector: vectorOfMessage(address, data), why: -1 }),
+          line: (asserted) => {
+            this.#lineAsserted = asserted;
+            if (asserted) this.#interrupts.push({ vector: 0, why: -1 });
+          },
+          wake,
+        })
+      : { notify: (vector, why) => this.#interrupts.push({ vector, why }), wake };
+    this.#lineAsserted = false;
     this.#card = new NetCard({
       memory: new GuestMemory(this.#buffer, undefined, undefined, translated ? translator : null),
       port: this.#wire,
-      interrupts: {
-        notify: (vector, why) => this.#interrupts.push({ vector, why }),
-        wake: (vcpu, why) => this.#wakes.push({ vcpu, why }),
-      },
+      interrupts,
+      // MSI-X: one vector for the configuration, and one for each queue.
+      vectors: onPci ? 2 * (options.pairs ?? 1) + 2 : 1,
       ...options,
     });
-    if (this.#kind !== "MMIO") throw new Error(`no transport ${this.#kind}`);
-    this.#transport = new MmioTransport(this.#card);
+    this.#transport = onPci ? new PciTransport(this.#card, interrupts, pci) : new MmioTransport(this.#card);
     for (let vcpu = 0; vcpu < (options.vcpus ?? 1); vcpu++) this.setGuestState(vcpu, true);
   }
 
-  /** `space` is 0; on PCI -1 is the configuration space and others are BARs. */
-  read(_space, offset, widthBytes) {
-    return this.#transport.read(offset, widthBytes, this.#nowNs);
+  /** On PCI `space` is the number of a BAR, or -1 for the configuration space; on MMIO there is only one. */
+  read(space, offset, widthBytes) {
+    if (this.#kind === "MMIO") return this.#transport.read(offset, widthBytes, this.#nowNs);
+    if (space < 0) return this.#transport.readConfig(offset, widthBytes, this.#nowNs);
+    return this.#transport.readBar(space, offset, widthBytes, this.#nowNs);
   }
 
-  write(_space, offset, widthBytes, value) {
-    this.#transport.write(offset, widthBytes, value, this.#nowNs);
+  write(space, offset, widthBytes, value) {
+    if (this.#kind === "MMIO") this.#transport.write(offset, widthBytes, value, this.#nowNs);
+    else if (space < 0) this.#transport.writeConfig(offset, widthBytes, value, this.#nowNs);
+    else this.#transport.writeBar(space, offset, widthBytes, value, this.#nowNs);
   }
 
   /** Polls until nothing is left to do, or once with `budget`. */
@@ -141,6 +162,10 @@ export class DeviceHost {
     return this.#interrupts.splice(0);
   }
 
+  isLineAsserted() {
+    return this.#lineAsserted;
+  }
+
   takeWakes() {
     return this.#wakes.splice(0);
   }
@@ -178,7 +203,9 @@ export class DeviceHost {
   /** Another card goes on in place of this one, from its saved state. */
   replaceBySaved() {
     const state = JSON.parse(JSON.stringify(this.#card.saveState(this.#nowNs)));
+    const transportState = this.#kind === "PCI" ? JSON.parse(JSON.stringify(this.#transport.saveState())) : null;
     this.#build();
     this.#card.restoreState(state, this.#nowNs);
+    if (transportState !== null) this.#transport.restoreState(transportState, this.#nowNs);
   }
 }

@@ -8,6 +8,7 @@ import { GuestRam } from "./guest-ram.ts";
 import { MmioDriver } from "./mmio-driver.ts";
 import { ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURE_BIT, FEATURES_OK, type Feature, NET_HEADER_BYTES } from "./numbers.ts";
 import { PackedRing } from "./packed-ring.ts";
+import { PciDriver } from "./pci-driver.ts";
 import type { Place } from "./places.ts";
 import type { Chain } from "./ring.ts";
 import { SplitRing } from "./split-ring.ts";
@@ -39,7 +40,7 @@ export const BASE_FEATURES: readonly Feature[] = ["MTU", "MAC", "MRG_RXBUF", "ST
 export class DeviceUnderTest {
   readonly combination: Combination;
   readonly ram: GuestRam;
-  /** The transport; `mmio` knows more. */
+  /** The transport; `mmio` and `pci` know more. */
   readonly transport: TransportDriver;
   /** Queues that were set up, by index. */
   readonly queues: TestQueue[] = [];
@@ -52,14 +53,20 @@ export class DeviceUnderTest {
     this.ram = new GuestRam(place.buffer);
     if (options.translated === true) this.ram.busOffset = 2 ** 32;
     place.call("create", combination.transport, combination.ring === "packed" ? withPackedRing(options) : options);
-    if (combination.transport !== "MMIO") throw new Error("no driver for PCI");
-    this.transport = new MmioDriver(place);
+    const { intx = false } = options;
+    this.transport = combination.transport === "PCI" ? new PciDriver(place, !intx) : new MmioDriver(place);
   }
 
   /** The MMIO registers themselves. */
   get mmio(): MmioDriver {
     if (this.transport instanceof MmioDriver) return this.transport;
     throw new Error("this card is not on MMIO");
+  }
+
+  /** The PCI function itself. */
+  get pci(): PciDriver {
+    if (this.transport instanceof PciDriver) return this.transport;
+    throw new Error("this card is not on PCI");
   }
 
   // --- the driver ----------------------------------------------------------------------------------------------------
@@ -97,6 +104,7 @@ export class DeviceUnderTest {
   /** Writes the accepted features, `features` exactly, while status is ACKNOWLEDGE and DRIVER. */
   accept(features: readonly Feature[]): void {
     this.#accepted = features;
+    if (this.transport instanceof PciDriver) this.transport.usesNotifyData = features.includes("NOTIF_CONFIG_DATA");
     for (let word = 0; word < 2; word++) {
       let bits = 0;
       for (const name of features) if (FEATURE_BIT[name] >> 5 === word) bits |= 1 << (FEATURE_BIT[name] & 31);
@@ -110,6 +118,7 @@ export class DeviceUnderTest {
     this.queues.length = 0;
     this.status = ACKNOWLEDGE;
     this.status = ACKNOWLEDGE | DRIVER;
+    this.transport.prepare();
     this.accept(this.withRing(features));
     this.status = ACKNOWLEDGE | DRIVER | FEATURES_OK;
     return (this.status & FEATURES_OK) !== 0;
@@ -241,9 +250,17 @@ export class DeviceUnderTest {
     return this.#place.call("takeSent");
   }
 
-  /** Interrupts since last asked. */
+  /**
+   * Interrupts since last asked. On PCI `vector` is what the message's data says, with INTx each rising edge of the line
+   * is an interrupt; `why` is known on MMIO alone, and -1 otherwise.
+   */
   interrupts(): { vector: number; why: number }[] {
     return this.#place.call("takeInterrupts");
+  }
+
+  /** The level of INTx. */
+  get lineAsserted(): boolean {
+    return this.#place.call("isLineAsserted");
   }
 
   wakes(): { vcpu: number; why: number }[] {

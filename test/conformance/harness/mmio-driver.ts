@@ -49,6 +49,8 @@ export class MmioDriver implements TransportDriver {
     return this.read(MMIO.ConfigGeneration);
   }
 
+  prepare(): void {}
+
   queueSizeMax(index: number): number {
     this.write(MMIO.QueueSel, index);
     return this.read(MMIO.QueueSizeMax);

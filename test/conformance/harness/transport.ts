@@ -16,6 +16,8 @@ export interface TransportDriver {
   config(offset: number, widthBytes: number): number;
   writeConfig(offset: number, widthBytes: number, value: number): void;
   readonly configGeneration: number;
+  /** What has to be done once more after every reset: on PCI, give configuration changes their vector. */
+  prepare(): void;
   /** Largest size of a queue, before the driver has set any; 0 if it does not exist. */
   queueSizeMax(index: number): number;
   setQueue(index: number, places: QueuePlaces): void;
