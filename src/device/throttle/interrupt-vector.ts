@@ -62,6 +62,11 @@ export class InterruptVector {
     return this.maskedByHost || this.maskedByDriver;
   }
 
+  /** True if the driver's mask holds something back: the vector's pending bit in MSI-X. */
+  get heldByDriver(): boolean {
+    return this.maskedByDriver && (this.configPending || this.hasPendingQueue());
+  }
+
   hasPendingQueue(): boolean {
     for (let i = 0; i < this.queues.length; i++) if (this.queues[i]!.pending) return true;
     return false;

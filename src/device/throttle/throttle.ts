@@ -164,6 +164,14 @@ export class Throttle {
     this.#evaluate(this.#attached.vectorOf(cause), nowNs, false);
   }
 
+  /** The driver masks a vector, or unmasks it (MSI-X). R9: its causes stay, and what is due then goes at once. */
+  maskByDriver(vector: number, masked: boolean, nowNs: number): void {
+    const interruptVector = this.vectors[vector];
+    if (interruptVector === undefined || interruptVector.maskedByDriver === masked) return;
+    interruptVector.maskedByDriver = masked;
+    this.reprogrammed(interruptVector, false, nowNs);
+  }
+
   // --- the guest's states --------------------------------------------------------------------------------------------
 
   /**

@@ -30,6 +30,11 @@ export class QueueSetup {
     this.#high[area] = value;
   }
 
+  /** The low half of an area's address, or the high one: half 1. */
+  half(area: number, half: number): number {
+    return (half === 0 ? this.#low : this.#high)[area]!;
+  }
+
   /** Guest-physical address of an area; beyond 2^53 it is rounded, and outside any memory all the same. */
   address(area: number): number {
     return this.#low[area]! + this.#high[area]! * TWO_POW_32;

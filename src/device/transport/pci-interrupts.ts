@@ -1,0 +1,31 @@
+/** Where a card on PCI sends its interrupts: made before the card, which gets it as its sink, and then taken by the transport. */
+
+import type { InterruptSink } from "../interrupts.ts";
+
+/** What the embedder does with them. */
+export interface PciInterruptSink {
+  /** An MSI-X message: a write of 32-bit `data` to `address`. */
+  message(address: number, data: number, vector: number, nowNs: number): void;
+  /** INTx changed its level. */
+  line(asserted: boolean, nowNs: number): void;
+  /** Asks the host to activate vCPU `vcpu`; `why` is one of WAKE_*. */
+  wake(vcpu: number, why: number, nowNs: number): void;
+}
+
+export class PciInterrupts implements InterruptSink {
+  readonly sink: PciInterruptSink;
+  /** The transport, once there is one. */
+  onNotify: ((vector: number, nowNs: number) => void) | null = null;
+
+  constructor(sink: PciInterruptSink) {
+    this.sink = sink;
+  }
+
+  notify(vector: number, _why: number, nowNs: number): void {
+    this.onNotify?.(vector, nowNs);
+  }
+
+  wake(vcpu: number, why: number, nowNs: number): void {
+    this.sink.wake(vcpu, why, nowNs);
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * virtio over PCI (virtio 1.4 §4.1): configuration space, BARs, and interrupts by MSI-X or INTx, onto one card.
+ *
+ * One BAR holds the virtio structures, in memory or I/O space; BAR 2, always memory, the MSI-X table and its pending bits.
+ * Where the BARs lie is the guest's business and the embedder's: accesses come as BAR number and offset.
+ */
+
+import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
+import type { NetCard } from "../net/net-card.ts";
+import {
+  MSIX_CONTROL,
+  MSIX_CONTROL_ENABLE,
+  MSIX_CONTROL_MASK_ALL,
+  PCI_COMMAND,
+  PCI_COMMAND_INTX_DISABLE,
+  PCI_STATUS,
+  PCI_STATUS_INTERRUPT,
+} from "../spec/pci.ts";
+import { F_NOTIFICATION_DATA, NOTIFICATION_VQN_MASK } from "../spec/virtio.ts";
+import { CONFIG_BYTES } from "../spec/virtio-net.ts";
+import { COMMON_CFG_BYTES } from "../spec/virtio-pci.ts";
+import { MsixTable } from "./msix-table.ts";
+import { type CommonConfigState, PciCommonConfig } from "./pci-common-config.ts";
+import type { PciConfigSpace } from "./pci-config-space.ts";
+import type { PciInterrupts } from "./pci-interrupts.ts";
+import {
+  layoutFor,
+  MSIX_BAR,
+  NOTIFY_MULTIPLIER,
+  type PciLayout,
+  type PciTransportOptions,
+  PciWindow,
+  VIRTIO_BAR,
+} from "./pci-layout.ts";
+
+export class PciTransport {
+  readonly card: NetCard;
+  readonly #config: PciConfigSpace;
+  readonly #layout: PciLayout;
+  readonly #common: PciCommonConfig;
+  readonly #msix: MsixTable;
+  readonly #interrupts: PciInterrupts;
+  readonly #window: PciWindow;
+  readonly #onBarChange: ((bar: number) => void) | null;
+  #lineAsserted = false;
+  #msixEnabled = false;
+
+  /**
+   * @param interrupts the same that the card has as its sink
+   * @throws RangeError if an option is out of range, or the card has more vectors or queues than there is room for
+   */
+  constructor(card: NetCard, interrupts: PciInterrupts, options: PciTransportOptions = {}) {
+    this.card = card;
+    card.features.offerFromTransport("NOTIF_CONFIG_DATA");
+    this.#layout = layoutFor(card.queues.count, card.throttle.vectors.length, options);
+    this.#config = this.#layout.config;
+    this.#msix = new MsixTable(this.#layout.msixVectors);
+    this.#common = new PciCommonConfig(card, {
+      msixVectors: this.#layout.msixVectors,
+      notifyOffOf: (index) => (this.#layout.notifyMultiplier === 0 || !card.queues.exists(index) ? 0 : index),
+      onReset: (nowNs) => this.#afterReset(nowNs),
+    });
+    this.#window = new PciWindow(this.#config, this.#layout.windowAt);
+    this.#onBarChange = options.onBarChange ?? null;
+    this.#interrupts = interrupts;
+    interrupts.onNotify = (vector, nowNs) => this.#notify(vector, nowNs);
+  }
+
+  // --- configuration space -------------------------------------------------------------------------------------------
+
+  /** Value of `widthBytes` (1, 2 or 4) bytes of configuration space. */
+  readConfig(offset: number, widthBytes: number, nowNs: number): number {
+    if (!isAccess(offset, widthBytes)) return this.#refuse(nowNs);
+    if (this.#window.touches(offset, widthBytes)) {
+      const { bar, offset: at, length } = this.#window;
+      // PCFGA-3.
+      if (this.#window.isValid) this.#window.store(this.readBar(bar, at, length, nowNs));
+      else this.#refuse(nowNs);
+    }
+    return this.#config.read(offset, widthBytes);
+  }
+
+  writeConfig(offset: number, widthBytes: number, value: number, nowNs: number): void {
+    if (!isAccess(offset, widthBytes)) {
+      this.#refuse(nowNs);
+      return;
+    }
+    const before = this.#barAddresses();
+    this.#config.write(offset, widthBytes, value);
+    if (this.#window.touches(offset, widthBytes)) {
+      const { bar, offset: at, length } = this.#window;
+      // PCFGA-2.
+      if (this.#window.isValid) this.writeBar(bar, at, length, this.#window.data, nowNs);
+      else this.#refuse(nowNs);
+    }
+    this.#applyMsixControl(nowNs);
+    this.#updateLine(nowNs);
+    for (const [bar, address] of this.#barAddresses().entries()) {
+      if (address !== before[bar]) this.#onBarChange?.(bar);
+    }
+  }
+
+  /** Where a BAR lies, null while the guest has its space off, or if there is none of that index. */
+  barAddress(bar: number): number | null {
+    return this.#config.barAddress(bar);
+  }
+
+  /** "memory", "memory64" or "io", and the size in bytes; undefined if there is no BAR of that index. */
+  bar(bar: number): { readonly kind: "io" | "memory" | "memory64"; readonly sizeBytes: number } | undefined {
+    return this.#config.bar(bar);
+  }
+
+  #barAddresses(): (number | null)[] {
+    return [0, 1, 2, 3, 4, 5].map((bar) => this.#config.barAddress(bar));
+  }
+
+  // --- BARs ----------------------------------------------------------------------------------------------------------
+
+  /** Value of `widthBytes` bytes at `offset` in a BAR, unsigned; 0 for an access that is not allowed. */
+  readBar(bar: number, offset: number, widthBytes: number, nowNs: number): number {
+    if (bar === MSIX_BAR) return this.#readMsix(offset, widthBytes, nowNs);
+    const { isrAt, deviceAt, notifyAt, notifyBytes } = this.#layout;
+    if (bar !== VIRTIO_BAR || !isAccess(offset, widthBytes)) return this.#refuse(nowNs);
+    if (offset < COMMON_CFG_BYTES) return this.#common.read(offset, widthBytes, nowNs);
+    if (offset === isrAt && widthBytes === 1) return this.#readIsr(nowNs);
+    if (offset >= deviceAt && offset + widthBytes <= deviceAt + CONFIG_BYTES) {
+      this.#common.configRead();
+      return this.card.config.read(offset - deviceAt, widthBytes);
+    }
+    // Notifications are write-only; reading them is no fault, for a driver may flush its writes so.
+    if (offset >= notifyAt && offset < notifyAt + notifyBytes) return 0;
+    return this.#refuse(nowNs);
+  }
+
+  writeBar(bar: number, offset: number, widthBytes: number, value: number, nowNs: number): void {
+    if (bar === MSIX_BAR) {
+      this.#writeMsix(offset, widthBytes, value >>> 0, nowNs);
+      return;
+    }
+    const { deviceAt, notifyAt, notifyBytes } = this.#layout;
+    if (bar !== VIRTIO_BAR || !isAccess(offset, widthBytes)) this.#refuse(nowNs);
+    else if (offset < COMMON_CFG_BYTES) this.#common.write(offset, widthBytes, value, nowNs);
+    else if (offset >= notifyAt && offset < notifyAt + notifyBytes) {
+      this.#kick(offset - notifyAt, widthBytes, value >>> 0, nowNs);
+    } else if (offset >= deviceAt && offset + widthBytes <= deviceAt + CONFIG_BYTES) {
+      this.card.guestFault(FAULT_CONFIG_WRITE, nowNs);
+    } else this.#refuse(nowNs);
+  }
+
+  /** §4.1.5.2: 16 bits, or with NOTIFICATION_DATA 32, whose lower half names the queue as the 16 do. */
+  #kick(offset: number, widthBytes: number, value: number, nowNs: number): void {
+    const wanted = this.card.features.has(F_NOTIFICATION_DATA) ? 4 : 2;
+    const index = value & NOTIFICATION_VQN_MASK;
+    const place = this.#layout.notifyMultiplier === 0 ? 0 : index * NOTIFY_MULTIPLIER;
+    if (widthBytes !== wanted) this.#refuse(nowNs);
+    else if (offset !== place) this.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
+    else this.card.queues.kick(index, nowNs);
+  }
+
+  /** PISR-5. */
+  #readIsr(nowNs: number): number {
+    const { interruptStatus } = this.card;
+    const { value } = interruptStatus;
+    interruptStatus.acknowledge(value);
+    this.#updateLine(nowNs);
+    return value;
+  }
+
+  // --- interrupts ----------------------------------------------------------------------------------------------------
+
+  /** The throttle has let an interrupt through; the ISR bits are set (PISR-2, PISR-3). */
+  #notify(vector: number, nowNs: number): void {
+    if (!this.#msixEnabled) this.#updateLine(nowNs);
+    else this.#interrupts.sink.message(this.#msix.address(vector), this.#msix.data(vector), vector, nowNs);
+  }
+
+  /** PISR-4, and the interrupt disable bit of the command register. */
+  #updateLine(nowNs: number): void {
+    const raised = !this.#msixEnabled && this.card.interruptStatus.value !== 0;
+    const status = this.#config.read(PCI_STATUS, 2) & ~PCI_STATUS_INTERRUPT;
+    this.#config.set(PCI_STATUS, 2, raised ? status | PCI_STATUS_INTERRUPT : status);
+    const asserted = raised && (this.#config.read(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE) === 0;
+    if (asserted === this.#lineAsserted) return;
+    this.#lineAsserted = asserted;
+    this.#interrupts.sink.line(asserted, nowNs);
+  }
+
+  /** The driver may have enabled MSI-X, or masked it as a whole. */
+  #applyMsixControl(nowNs: number): void {
+    const enabled = this.#layout.msixAt !== 0 && (this.#msixControl & MSIX_CONTROL_ENABLE) !== 0;
+    if (enabled !== this.#msixEnabled) {
+      this.#msixEnabled = enabled;
+      this.card.useSharedVector(!enabled, nowNs);
+    }
+    this.#applyMasks(nowNs);
+  }
+
+  get #msixControl(): number {
+    return this.#config.read(this.#layout.msixAt + MSIX_CONTROL, 2);
+  }
+
+  /** R9: the throttle keeps the causes of a masked vector, and sends what is due when it is unmasked. */
+  #applyMasks(nowNs: number): void {
+    for (let vector = 0; vector < this.#msix.vectors; vector++) this.#applyMask(vector, nowNs);
+  }
+
+  #applyMask(vector: number, nowNs: number): void {
+    const all = (this.#msixControl & MSIX_CONTROL_MASK_ALL) !== 0;
+    const masked = this.#msixEnabled && (all || this.#msix.isMasked(vector));
+    this.card.throttle.maskByDriver(vector, masked, nowNs);
+  }
+
+  #readMsix(offset: number, widthBytes: number, nowNs: number): number {
+    const { pbaAt } = this.#layout;
+    if (widthBytes !== 4 || offset % 4 !== 0 || this.#msix.vectors === 0) return this.#refuse(nowNs);
+    if (offset < this.#msix.sizeBytes) return this.#msix.read(offset);
+    const word = (offset - pbaAt) / 4;
+    if (word < 0 || word * 32 >= Math.ceil(this.#msix.vectors / 64) * 64) return this.#refuse(nowNs);
+    let bits = 0;
+    for (let bit = 0; bit < 32; bit++)
+      if (this.card.throttle.vectors[word * 32 + bit]?.heldByDriver === true) bits |= 1 << bit;
+    return bits >>> 0;
+  }
+
+  #writeMsix(offset: number, widthBytes: number, value: number, nowNs: number): void {
+    if (widthBytes !== 4 || offset % 4 !== 0 || offset >= this.#msix.sizeBytes) {
+      this.#refuse(nowNs);
+      return;
+    }
+    const vector = this.#msix.write(offset, value);
+    if (vector >= 0) this.#applyMask(vector, nowNs);
+  }
+
+  // --- reset, saving and restoring -----------------------------------------------------------------------------------
+
+  /** Masks and the enable bit of MSI-X are the function's, and outlast a reset of the device. */
+  #afterReset(nowNs: number): void {
+    this.#applyMasks(nowNs);
+    this.#updateLine(nowNs);
+  }
+
+  /** The platform resets the function: configuration space, MSI-X and device are as after power-on. */
+  resetFunction(nowNs: number): void {
+    this.#common.writeStatus(0, nowNs);
+    this.#config.restoreState(this.#layout.initial);
+    this.#msix.reset();
+    this.#applyMsixControl(nowNs);
+    this.#updateLine(nowNs);
+  }
+
+  /** All of the transport, as plain values; the card's state is apart. */
+  saveState(): PciTransportState {
+    return {
+      format: PCI_STATE_FORMAT,
+      version: PCI_STATE_VERSION,
+      config: this.#config.saveState(),
+      msix: this.#msix.saveState(),
+      common: this.#common.saveState(),
+    };
+  }
+
+  /**
+   * Goes on from a state, once the card has been restored.
+   * @throws RangeError if it is no state of such a transport
+   */
+  restoreState(state: PciTransportState, nowNs: number): void {
+    if (state?.format !== PCI_STATE_FORMAT || state.version !== PCI_STATE_VERSION) {
+      throw new RangeError(
+        `saved state: got ${String(state?.format)} ${String(state?.version)}, it must be ${PCI_STATE_FORMAT} ${PCI_STATE_VERSION}`,
+      );
+    }
+    if (state.msix.length !== this.#msix.saveState().length) {
+      throw new RangeError(
+        `saved state has ${state.msix.length / 4} vectors, but this transport ${this.#msix.vectors}`,
+      );
+    }
+    this.#config.restoreState(state.config);
+    this.#msix.restoreState(state.msix);
+    this.#common.restoreState(state.common);
+    this.#applyMsixControl(nowNs);
+    this.#updateLine(nowNs);
+  }
+
+  #refuse(nowNs: number): number {
+    this.card.guestFault(FAULT_REGISTER_ACCESS, nowNs);
+    return 0;
+  }
+}
+
+const PCI_STATE_FORMAT = "spillway-pci";
+const PCI_STATE_VERSION = 1;
+
+export interface PciTransportState {
+  readonly format: typeof PCI_STATE_FORMAT;
+  readonly version: typeof PCI_STATE_VERSION;
+  readonly config: readonly number[];
+  readonly msix: readonly number[];
+  readonly common: CommonConfigState;
+}
+
+function isAccess(offset: number, widthBytes: number): boolean {
+  return Number.isInteger(offset) && offset >= 0 && (widthBytes === 1 || widthBytes === 2 || widthBytes === 4);
+}
