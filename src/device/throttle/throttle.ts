@@ -69,15 +69,9 @@ export class Throttle {
    * Takes on a queue: `kind` is CAUSE_KIND_RX, _TX or _CTRL; `vector` an index or NO_VECTOR; `count` is told of the
    * notifications. Forgets its old life (R10).
    */
-  attachQueue(
-    queue: number,
-    kind: number,
-    source: InterruptSource,
-    vector: number,
-    count: InterruptCount | null = null,
-  ): void {
+  attachQueue(queue: number, kind: number, source: InterruptSource, vector: number, count?: InterruptCount): void {
     this.detachQueue(queue);
-    this.#attached.attach(queue, kind, source, vector, count);
+    this.#attached.attach(queue, kind, source, vector, count ?? null);
   }
 
   /**
