@@ -30,7 +30,7 @@ export interface ConformanceOptions {
 }
 
 const RINGS: readonly RingKind[] = ["split", "packed"];
-const TRANSPORTS: readonly TransportKind[] = ["MMIO"];
+const TRANSPORTS: readonly TransportKind[] = ["MMIO", "PCI"];
 const PLACES: readonly PlaceKind[] = ["same thread", "other thread"];
 /** More would make it unclear what a test holds. */
 const CLAUSES_MAX = 3;

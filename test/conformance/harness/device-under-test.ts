@@ -138,6 +138,11 @@ export class DeviceUnderTest {
       device: ring.device + busOffset,
     });
     this.transport.enableQueue(index);
+    return this.adopt(index, ring);
+  }
+
+  /** A queue that a test has set up by itself. */
+  adopt(index: number, ring: SplitRing | PackedRing): TestQueue {
     const queue = new TestQueue(this, index, ring);
     this.queues[index] = queue;
     return queue;
