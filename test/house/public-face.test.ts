@@ -14,6 +14,8 @@ describe("the public face", () => {
       "LoopbackPort",
       "MmioTransport",
       "NetCard",
+      "PciInterrupts",
+      "PciTransport",
       "QueueStatistics",
       "RegisterTable",
       "Throttle",

@@ -1,3 +1,4 @@
+import { CAUSE_KIND_RX } from "../observer.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 
@@ -80,6 +81,12 @@ export class QueueCause {
    */
   stillWanted(): boolean {
     return this.#entries > EVENT_INDEX_HORIZON || this.source.wantsInterrupt(this.#latchIdx);
+  }
+
+  /** R7, R16: whether used entries of the queue wait for a vCPU that is inactive, and idle or not. */
+  isUnread(idle: boolean): boolean {
+    if (this.kind === CAUSE_KIND_RX) return this.pending || this.source.mayHaveUnread();
+    return idle && this.pending;
   }
 
   /** The cause was notified. It can come back until the driver took the interrupt (`restore`). */

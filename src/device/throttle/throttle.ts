@@ -87,7 +87,7 @@ export class Throttle {
     // The new vector may be another vCPU's, in another state.
     const vcpu = this.#delivery.servedBy(after);
     if (vcpu.active) cause.waitingSinceNs = NEVER;
-    else cause.waitingSinceNs = Math.min(cause.waitingSinceNs, this.#isUnread(cause, vcpu) ? nowNs : NEVER);
+    else cause.waitingSinceNs = Math.min(cause.waitingSinceNs, cause.isUnread(vcpu.idle) ? nowNs : NEVER);
     this.#evaluate(before, nowNs, false);
     if (after !== before) this.#evaluate(after, nowNs, false);
   }
@@ -387,15 +387,9 @@ export class Throttle {
   /** R7. */
   #deactivated(vector: InterruptVector, nowNs: number): void {
     const vcpu = this.#delivery.servedBy(vector);
-    for (const cause of vector.queues) cause.waitingSinceNs = this.#isUnread(cause, vcpu) ? nowNs : NEVER;
+    for (const cause of vector.queues) cause.waitingSinceNs = cause.isUnread(vcpu.idle) ? nowNs : NEVER;
     if (vector.configPending && !this.#delivery.suspended) this.#delivery.notifyConfig(vector, nowNs);
     this.#evaluate(vector, nowNs, true);
-  }
-
-  /** R7, R16: whether used entries of the queue wait for its inactive vCPU. */
-  #isUnread(cause: QueueCause, vcpu: VcpuPresence): boolean {
-    if (cause.kind === CAUSE_KIND_RX) return cause.pending || cause.source.mayHaveUnread();
-    return vcpu.idle && cause.pending;
   }
 
   /** An inactive guest changed between preempted and idle: another interval, and other causes, count for it (R16). */
