@@ -5,7 +5,7 @@ import { FeatureNegotiation } from "../../../../src/device/net/features.ts";
 
 const MAC = [0x02, 0x11, 0x22, 0x33, 0x44, 0x55];
 
-function configOf(features = new FeatureNegotiation()): ConfigSpace {
+function configOf(features = new FeatureNegotiation({ withhold: ["MQ", "RSS", "HASH_REPORT"] })): ConfigSpace {
   return new ConfigSpace(features, { mac: MAC, mtu: 1500, pairs: 1 });
 }
 
@@ -60,7 +60,9 @@ test("reads at any width and offset, and 0 beyond the end", () => {
 });
 
 test("a field whose feature is not offered reads 0", () => {
-  const config = configOf(new FeatureNegotiation({ withhold: ["MAC", "STATUS", "MTU", "SPEED_DUPLEX"] }));
+  const config = configOf(
+    new FeatureNegotiation({ withhold: ["MAC", "STATUS", "MTU", "MQ", "RSS", "HASH_REPORT", "SPEED_DUPLEX"] }),
+  );
   expect(config.read(0, 4)).toBe(0);
   expect(config.read(6, 2)).toBe(0);
   expect(config.read(10, 2)).toBe(0);
