@@ -164,8 +164,9 @@ class Exchange {
     const used = Math.min(use, expected);
     burst.next = used * ENTRY;
     for (const [i, { id, slots }] of this.#withCard.splice(0, used).entries()) {
-      const length = this.#random(2 ** 16);
-      burst.words[i * ENTRY + 3] = length;
+      // The length of chains that are only read is the ring's own 0.
+      const length = writable ? this.#random(2 ** 16) : 0;
+      if (writable) queue.memory.u32[burst.words[i * ENTRY + 3]!] = length;
       this.#unpublished.push({ id, length, slots });
     }
     burst.settle(queue);

@@ -17,7 +17,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED, ChainBurst } from "../virtqueue/chain-burst.ts";
+import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED_WORD, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -39,7 +39,7 @@ const CHAIN = TAKE_CHAIN;
 const BUFFER_ENTRY = BURST_ENTRY;
 const BUFFER_OFFSET = BURST_OFFSET;
 const BUFFER_LENGTH = BURST_LENGTH;
-const BUFFER_USED = BURST_USED;
+const BUFFER_USED_WORD = BURST_USED_WORD;
 
 export class ReceivePath implements QueuePath {
   readonly #index: number;
@@ -48,6 +48,8 @@ export class ReceivePath implements QueuePath {
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
   readonly #burst: ChainBurst;
+  // Bytes of the frames that were delivered into its chains.
+  #burstBytes = 0;
   readonly #throttle: Throttle;
   readonly #observer: CardObserver | null;
   readonly #faults: FaultSink;
@@ -111,7 +113,8 @@ export class ReceivePath implements QueuePath {
       const memory = this.#memory;
       const offset = burst.words[at + BUFFER_OFFSET]!;
       // The copy comes last: what V8 knows of these objects does not outlive a call.
-      burst.words[at + BUFFER_USED] = neededBytes;
+      memory.u32[burst.words[at + BUFFER_USED_WORD]!] = neededBytes;
+      this.#burstBytes += lengthBytes;
       burst.next = at + BUFFER_ENTRY;
       memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
       memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
@@ -135,16 +138,20 @@ export class ReceivePath implements QueuePath {
     return this.#takesAhead;
   }
 
-  /** Counts what was delivered into the chains taken ahead, and gives the others back. */
+  /** Tells the queue what was delivered into the chains taken ahead, and gives the others back. */
   #settle(): void {
-    const burst = this.#burst;
-    const frames = burst.settle(this.#queue);
-    if (frames === 0) return;
+    if (this.#burst.end === 0) return;
+    this.#countBurst();
+    this.#batch += this.#burst.settle(this.#queue);
+  }
+
+  #countBurst(): void {
+    const frames = this.#burst.used;
     const statistics = this.#statistics;
     statistics.frames += frames;
-    statistics.bytes += burst.settledBytes - frames * HEADER_BYTES;
+    statistics.bytes += this.#burstBytes;
     statistics.buffers += frames;
-    this.#batch += frames;
+    this.#burstBytes = 0;
   }
 
   #acceptOne(frame: Frame, nowNs: number): void {
@@ -213,6 +220,7 @@ export class ReceivePath implements QueuePath {
     this.#batch = 0;
     this.#batchUrgent = false;
     this.#guard = GUARD_UNKNOWN;
+    this.#countBurst();
     this.#burst.forget();
   }
 

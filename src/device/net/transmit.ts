@@ -17,7 +17,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED, ChainBurst } from "../virtqueue/chain-burst.ts";
+import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -36,7 +36,6 @@ const GSO_NONE = NET_HDR_GSO_NONE;
 const CHAIN_ENTRY = BURST_ENTRY;
 const CHAIN_OFFSET = BURST_OFFSET;
 const CHAIN_LENGTH = BURST_LENGTH;
-const CHAIN_USED = BURST_USED;
 
 export class TransmitPath implements QueuePath {
   /** Without a link, frames are used and dropped. */
@@ -134,7 +133,6 @@ export class TransmitPath implements QueuePath {
     while (at < burst.end) {
       const offset = burst.words[at + CHAIN_OFFSET]!;
       const lengthBytes = burst.words[at + CHAIN_LENGTH]!;
-      burst.words[at + CHAIN_USED] = 0;
       at += CHAIN_ENTRY;
       burst.next = at;
       this.#deal(this.#gatherOne(offset, lengthBytes), nowNs);
@@ -155,9 +153,8 @@ export class TransmitPath implements QueuePath {
 
   /** Counts the chains of the burst that were sent, and gives the others back. */
   #settle(): void {
-    const chains = this.#burst.settle(this.#queue);
-    this.#batch += chains;
-    this.#statistics.buffers += chains;
+    this.#statistics.buffers += this.#burst.used;
+    this.#batch += this.#burst.settle(this.#queue);
   }
 
   finish(nowNs: number): void {
@@ -173,6 +170,7 @@ export class TransmitPath implements QueuePath {
 
   abandon(): void {
     this.#batch = 0;
+    this.#statistics.buffers += this.#burst.used;
     this.#burst.forget();
   }
 

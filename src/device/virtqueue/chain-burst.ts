@@ -16,8 +16,11 @@ export const BURST_ID = 0;
 /** Byte offset in the guest's buffer, and length, of the one segment. */
 export const BURST_OFFSET = 1;
 export const BURST_LENGTH = 2;
-/** What was written to the chain; its user sets it before it moves `next`. */
-export const BURST_USED = 3;
+/**
+ * Index in the memory's u32 view of the word where the length of what is written to the chain belongs: whoever writes
+ * to it stores it there before moving `next`. The ring has put a 0 there for chains that are only read.
+ */
+export const BURST_USED_WORD = 3;
 
 const CHAINS_MAX = 128;
 
@@ -28,12 +31,18 @@ export class ChainBurst {
   next = 0;
   end = 0;
   readonly words = new Uint32Array(CHAINS_MAX * ENTRY);
-  /** Sum of what was written to the chains that were settled last. */
-  settledBytes = 0;
+  /** True if the chains are device-writable. */
+  writable = false;
+
+  /** Chains that are used, and not settled yet. */
+  get used(): number {
+    return this.next / ENTRY;
+  }
 
   /** Takes at most `max` plain chains, all device-writable or all readable; false if there is none. To be called when settled. */
   fill(queue: Virtqueue, max: number, writable: boolean): boolean {
     this.next = 0;
+    this.writable = writable;
     this.end = queue.takeBurst(this, Math.min(max, CHAINS_MAX), writable) * ENTRY;
     return this.end !== 0;
   }
@@ -42,7 +51,7 @@ export class ChainBurst {
   settle(queue: Virtqueue): number {
     const { next, end } = this;
     this.forget();
-    if (next !== 0) this.settledBytes = queue.pushBurst(this, next / ENTRY);
+    if (next !== 0) queue.pushBurst(this, next / ENTRY);
     if (next !== end) queue.rewind((end - next) / ENTRY);
     return next / ENTRY;
   }
@@ -55,13 +64,11 @@ export class ChainBurst {
 }
 
 /** `pushBurst` for a ring that has nothing quicker. */
-export function pushOneByOne(queue: Virtqueue, burst: ChainBurst, count: number): number {
-  const { words } = burst;
-  let sumBytes = 0;
+export function pushOneByOne(queue: Virtqueue, burst: ChainBurst, count: number): void {
+  const { words, writable } = burst;
+  const { u32 } = queue.memory;
   for (let at = 0; at < count * ENTRY; at += ENTRY) {
-    const usedBytes = words[at + BURST_USED]!;
-    queue.pushUsed(words[at + BURST_ID]!, usedBytes);
-    sumBytes += usedBytes;
+    // A driver that changes the length before it is published deceives only itself.
+    queue.pushUsed(words[at + BURST_ID]!, writable ? u32[words[at + BURST_USED_WORD]!]! : 0);
   }
-  return sumBytes;
 }

@@ -28,7 +28,15 @@ import {
   PACKED_SIZE_MAX,
   packedAreaBytes,
 } from "../spec/packed-ring.ts";
-import { BURST_ENTRY, BURST_ID, BURST_LENGTH, BURST_OFFSET, type ChainBurst, pushOneByOne } from "./chain-burst.ts";
+import {
+  BURST_ENTRY,
+  BURST_ID,
+  BURST_LENGTH,
+  BURST_OFFSET,
+  BURST_USED_WORD,
+  type ChainBurst,
+  pushOneByOne,
+} from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
@@ -43,6 +51,7 @@ const BURST_WORDS = BURST_ENTRY;
 const BURST_ID_AT = BURST_ID;
 const BURST_OFFSET_AT = BURST_OFFSET;
 const BURST_LENGTH_AT = BURST_LENGTH;
+const BURST_USED_AT = BURST_USED_WORD;
 const WRITTEN = PACKED_F_WRITE;
 const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
@@ -263,6 +272,7 @@ export class PackedQueue implements Virtqueue {
       words[entry + BURST_ID_AT] = u16[(at + ID_AT) >>> 1]!;
       words[entry + BURST_OFFSET_AT] = offset;
       words[entry + BURST_LENGTH_AT] = length;
+      words[entry + BURST_USED_AT] = index + 2;
       spans[(first + count) & this.#spanMask] = 1;
       count++;
       slot++;
@@ -318,8 +328,8 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
-  pushBurst(burst: ChainBurst, count: number): number {
-    return pushOneByOne(this, burst, count);
+  pushBurst(burst: ChainBurst, count: number): void {
+    pushOneByOne(this, burst, count);
   }
 
   /**

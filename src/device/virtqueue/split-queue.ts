@@ -33,7 +33,7 @@ import {
   usedAreaBytes,
   usedEventOffset,
 } from "../spec/split-ring.ts";
-import { BURST_ENTRY, BURST_ID, BURST_LENGTH, BURST_OFFSET, BURST_USED, type ChainBurst } from "./chain-burst.ts";
+import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED_WORD, type ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
 import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
@@ -45,10 +45,9 @@ const WRITABLE = DESC_F_WRITE;
 const FLAGS_KNOWN = DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT;
 const TWO_POW_32 = 2 ** 32;
 const ENTRY = BURST_ENTRY;
-const ID_AT = BURST_ID;
 const OFFSET_AT = BURST_OFFSET;
 const LENGTH_AT = BURST_LENGTH;
-const USED_AT = BURST_USED;
+const USED_WORD_AT = BURST_USED_WORD;
 
 export class SplitQueue implements Virtqueue {
   readonly memory: GuestMemory;
@@ -231,6 +230,8 @@ export class SplitQueue implements Virtqueue {
     const ring = this.#availRing;
     const table = this.#table >>> 2;
     const mask = this.#mask;
+    const used = this.#usedRing;
+    const nextUsed = this.#nextUsed;
     const first = this.#nextAvail;
     const limit = Math.min(max, this.cachedFree);
     const wanted = writable ? WRITABLE : 0;
@@ -251,9 +252,13 @@ export class SplitQueue implements Virtqueue {
         if (offset < 0) break;
       }
       const at = count * ENTRY;
-      words[at + ID_AT] = head;
       words[at + OFFSET_AT] = offset;
       words[at + LENGTH_AT] = length;
+      // Chains are used in the order in which they are taken, so the element's place is known.
+      const element = used + ((nextUsed + count) & mask) * 2;
+      u32[element] = head;
+      u32[element + 1] = 0;
+      words[at + USED_WORD_AT] = element + 1;
       count++;
     }
     this.#nextAvail = (first + count) & 0xffff;
@@ -275,23 +280,9 @@ export class SplitQueue implements Virtqueue {
     this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
   }
 
-  pushBurst(burst: ChainBurst, count: number): number {
-    const { words } = burst;
-    const u32 = this.memory.u32;
-    const ring = this.#usedRing;
-    const mask = this.#mask;
-    const first = this.#nextUsed;
-    let sumBytes = 0;
-    for (let i = 0; i < count; i++) {
-      const at = i * ENTRY;
-      const usedBytes = words[at + USED_AT]!;
-      const index = ring + ((first + i) & mask) * 2;
-      u32[index] = words[at + ID_AT]!;
-      u32[index + 1] = usedBytes;
-      sumBytes += usedBytes;
-    }
-    this.#nextUsed = (first + count) & 0xffff;
-    return sumBytes;
+  /** The elements are complete: `takeBurst` has written their heads, and whoever used the chains their lengths. */
+  pushBurst(_burst: ChainBurst, count: number): void {
+    this.#nextUsed = (this.#nextUsed + count) & 0xffff;
   }
 
   /** Shows the driver all used elements that were written since the last time (virtio 1.4 §2.7.8.2, SUSED-1, SUSED-2). */

@@ -82,8 +82,8 @@ export interface Virtqueue extends InterruptSource {
    * The driver sees it after `publish`.
    */
   pushUsed(id: number, lengthBytes: number): void;
-  /** Uses the first `count` chains of `burst`, the oldest that were taken; returns the bytes written to them in all. */
-  pushBurst(burst: ChainBurst, count: number): number;
+  /** Uses the first `count` chains of `burst`, the oldest that were taken. */
+  pushBurst(burst: ChainBurst, count: number): void;
   /** Shows the driver all that was used since the last time. */
   publish(): void;
   /** Asks for a kick at the next buffer, then looks once more; returns the number of available chains. */

@@ -303,7 +303,7 @@ describe("a burst", () => {
       expect(burst.fill(queue, 3, true)).toBe(true);
       expect(ids()).toEqual([10 * turn, 10 * turn + 1, 10 * turn + 2]);
       expect([queue.cachedFree, burst.words[1], burst.words[2 * ENTRY + 2]]).toEqual([1, DATA, 0x10]);
-      burst.words[3] = 7;
+      queue.memory.u32[burst.words[3]!] = 7;
       burst.next = ENTRY;
       burst.settle(queue);
       expect(queue.refresh()).toBe(3);
