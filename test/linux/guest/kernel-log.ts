@@ -1,0 +1,34 @@
+/** What the guest's kernel says on its console, from warnings up (`loglevel=5`), and what of it is no good sign. */
+
+/** Begin of a trace that the kernel prints when something is wrong with it or its drivers. */
+const TRACE = /WARNING:|BUG:|Oops|Call Trace|Kernel panic|cut here|NETDEV WATCHDOG|hw csum failure|general protection/;
+
+export class KernelLog {
+  readonly lines: string[] = [];
+  #line = "";
+  #bootLines = 0;
+
+  /** A byte came from the console. */
+  take(byte: number): void {
+    if (byte !== 0x0a) {
+      if (byte !== 0x0d) this.#line += String.fromCharCode(byte);
+      return;
+    }
+    this.lines.push(this.#line);
+    this.#line = "";
+  }
+
+  /** What came so far belongs to the boot, where the kernel warns of its machine. */
+  endBoot(): void {
+    this.#bootLines = this.lines.length;
+  }
+
+  /** Traces at any time, and all that came after the boot. */
+  get complaints(): string[] {
+    return this.lines.filter((line, index) => index >= this.#bootLines || TRACE.test(line));
+  }
+
+  get tail(): string {
+    return this.lines.slice(-30).join("\n");
+  }
+}

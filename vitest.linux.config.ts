@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+import { reporters } from "./test/reporters.ts";
+
+/** The card under an unmodified Linux in v86, whose parts come from Debian's packages. */
+export default defineConfig({
+  test: {
+    include: ["test/linux/**/*.test.ts"],
+    globalSetup: ["test/linux/debian/prepare.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 300_000,
+    maxWorkers: 2,
+    ...reporters(),
+  },
+});
