@@ -96,19 +96,17 @@ export class PrivateApt {
   }
 }
 
-/** Where the machine's own apt finds Debian. */
+/** Where the machine's own apt finds Debian; its lists need not be there for that. */
 function debianSite(): string {
-  let targets: string;
+  let uris: string;
   try {
-    targets = execFileSync("apt-get", ["indextargets", "--format", "$(ORIGIN) $(SITE)"], { encoding: "utf8" });
+    uris = execFileSync("apt-get", ["update", "--print-uris"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   } catch {
     throw new MissingIngredient("there is no apt-get here, which fetches the Linux kernel from Debian's packages");
   }
-  const sites = targets
-    .split("\n")
-    .flatMap((line) => (line.startsWith("Debian ") ? [line.slice("Debian ".length)] : []));
-  // The main archive; those of security updates and others have "debian-" something as their path.
-  const site = sites.find((candidate) => /\/debian\/?$/.test(candidate)) ?? sites[0];
+  const sites = [...uris.matchAll(/^'([^']+)\/dists\/[^']+\/InRelease'/gm)].map((match) => match[1]!);
+  // The main archive; those of security updates and of others have another path.
+  const site = sites.find((candidate) => /\/debian$/.test(candidate)) ?? sites[0];
   if (site !== undefined) return site;
-  throw new MissingIngredient("apt knows no Debian archive: run apt-get update on a Debian system first");
+  throw new MissingIngredient("apt knows no archive: the suite needs a Debian system's /etc/apt/sources.list");
 }
