@@ -1,6 +1,6 @@
 /**
  * Where the headers of a packet are that is to be segmented: Ethernet with up to two tags, IPv4 or IPv6, TCP or UDP. Every
- * length is checked against the frame. Offsets are counted from the frame's first byte.
+ * length is checked against the frame. Offsets are counted from the frame's first byte. Source: RFC 791, RFC 8200, RFC 9293.
  */
 
 import type { Frame } from "../link/frame-port.ts";
@@ -20,10 +20,22 @@ const ETHERTYPE_SERVICE_VLAN = 0x88a8;
 const IPV4_BYTES_MIN = 20;
 const TCP_BYTES_MIN = 20;
 const EXTENSION_UNIT_BYTES = 8;
-// Extension headers that a packet may have and still be segmented (RFC 8200 §4): what follows a fragment or routing
-// header is not what it seems.
+/** Longest headers that are repeated for each segment. Nobody needs more, and a driver that has more keeps us busy. */
+export const HEADER_BYTES_MAX = 512;
+// Extension headers that a packet may have and still be segmented (RFC 8200 §4): what follows any other is a fragment, or
+// cannot be read.
 const EXT_HOP_BY_HOP = 0;
+const EXT_ROUTING = 43;
 const EXT_DESTINATION = 60;
+// Routing headers whose first address is the packet's last destination, and where it is: mobile IPv6 (RFC 6275 §6.4.1)
+// and segment routing (RFC 8754 §2).
+const ROUTING_TYPE_MOBILE = 2;
+const ROUTING_TYPE_SEGMENTS = 4;
+const ROUTING_ADDRESS = 8;
+const IPV4_SOURCE = 12;
+const IPV6_SOURCE = 8;
+const IPV6_DESTINATION = 24;
+const IPV6_ADDRESS_BYTES = 16;
 
 export class PacketLayout {
   /** 4 or 6. */
@@ -36,6 +48,9 @@ export class PacketLayout {
   headerBytes = 0;
   /** Where the protocol of the transport header is told. */
   protocolAt = 0;
+  /** The addresses that its checksum covers. */
+  sourceAt = 0;
+  destinationAt = 0;
 
   /** Reads the headers of `frame`; false if they are none that can be segmented. */
   read(frame: Frame): boolean {
@@ -60,6 +75,8 @@ export class PacketLayout {
     if (ipBytes < IPV4_BYTES_MIN || ((bytes[at + 6]! & 0x3f) | bytes[at + 7]!) !== 0) return false;
     this.version = 4;
     this.protocolAt = this.networkAt + 9;
+    this.sourceAt = this.networkAt + IPV4_SOURCE;
+    this.destinationAt = this.sourceAt + 4;
     return this.#readTransport(bytes, offset, this.networkAt + ipBytes, lengthBytes);
   }
 
@@ -67,27 +84,46 @@ export class PacketLayout {
     if (this.networkAt + IPV6_BYTES > lengthBytes || bytes[offset + this.networkAt]! >>> 4 !== 6) return false;
     this.version = 6;
     this.protocolAt = this.networkAt + 6;
+    this.sourceAt = this.networkAt + IPV6_SOURCE;
+    this.destinationAt = this.networkAt + IPV6_DESTINATION;
     let at = this.networkAt + IPV6_BYTES;
+    const headersEnd = Math.min(lengthBytes, HEADER_BYTES_MAX);
     for (;;) {
       const next = bytes[offset + this.protocolAt]!;
-      if (next !== EXT_HOP_BY_HOP && next !== EXT_DESTINATION) break;
-      if (at + EXTENSION_UNIT_BYTES > lengthBytes) return false;
+      if (next !== EXT_HOP_BY_HOP && next !== EXT_ROUTING && next !== EXT_DESTINATION) break;
+      if (at + EXTENSION_UNIT_BYTES > headersEnd) return false;
+      const end = at + (bytes[offset + at + 1]! + 1) * EXTENSION_UNIT_BYTES;
+      if (next === EXT_ROUTING && !this.#readRouting(bytes, offset, at, end)) return false;
       this.protocolAt = at;
-      at += (bytes[offset + at + 1]! + 1) * EXTENSION_UNIT_BYTES;
+      at = end;
     }
     return this.#readTransport(bytes, offset, at, lengthBytes);
   }
 
+  /** RFC 8200 §8.1: a packet that has not come to its destination yet is summed with that, not with the next stop. */
+  #readRouting(bytes: Uint8Array, offset: number, at: number, end: number): boolean {
+    const type = bytes[offset + at + 2];
+    const segmentsLeft = bytes[offset + at + 3];
+    if (segmentsLeft === 0) return true;
+    this.destinationAt = at + ROUTING_ADDRESS;
+    return (
+      (type === ROUTING_TYPE_MOBILE || type === ROUTING_TYPE_SEGMENTS) && this.destinationAt + IPV6_ADDRESS_BYTES <= end
+    );
+  }
+
+  /** `at` may lie outside the frame: that is seen here. */
   #readTransport(bytes: Uint8Array, offset: number, at: number, lengthBytes: number): boolean {
+    if (at + UDP_BYTES > lengthBytes) return false;
     this.protocol = bytes[offset + this.protocolAt]!;
     this.transportAt = at;
     if (this.protocol === PROTOCOL_UDP) {
       this.headerBytes = at + UDP_BYTES;
-      return this.headerBytes <= lengthBytes;
+    } else {
+      if (this.protocol !== PROTOCOL_TCP || at + TCP_BYTES_MIN > lengthBytes) return false;
+      const tcpBytes = (bytes[offset + at + 12]! >>> 4) * 4;
+      if (tcpBytes < TCP_BYTES_MIN) return false;
+      this.headerBytes = at + tcpBytes;
     }
-    if (this.protocol !== PROTOCOL_TCP || at + TCP_BYTES_MIN > lengthBytes) return false;
-    const tcpBytes = (bytes[offset + at + 12]! >>> 4) * 4;
-    this.headerBytes = at + tcpBytes;
-    return tcpBytes >= TCP_BYTES_MIN && this.headerBytes <= lengthBytes;
+    return this.headerBytes <= Math.min(lengthBytes, HEADER_BYTES_MAX);
   }
 }

@@ -4,17 +4,20 @@
  */
 
 import type { Frame } from "../link/frame-port.ts";
-import { onesComplementSum, storeBigEndian16, transportChecksum } from "./internet-checksum.ts";
+import { type PayloadSum, storeBigEndian16, transportChecksum } from "./internet-checksum.ts";
 
 /** True if the checksum field of a frame with NEEDS_CSUM lies within the frame. */
 export function hasChecksumField(frame: Frame): boolean {
   return frame.csumStart + frame.csumOffset + 2 <= frame.lengthBytes;
 }
 
-/** Finishes the checksum of a frame that has its field, in its bytes, which must be the card's own. */
-export function completeChecksum(frame: Frame): void {
+/** Finishes the checksum of a frame that has its field, in its bytes, which must be the card's own; it asks for nothing then. */
+export function completeChecksum(frame: Frame, payloadSum: PayloadSum): void {
   const { bytes, offset } = frame;
   const start = offset + frame.csumStart;
-  const sum = onesComplementSum(bytes, start, offset + frame.lengthBytes, 0);
+  const sum = payloadSum.of(bytes, start, offset + frame.lengthBytes);
   storeBigEndian16(bytes, start + frame.csumOffset, transportChecksum(sum));
+  frame.flags = 0;
+  frame.csumStart = 0;
+  frame.csumOffset = 0;
 }

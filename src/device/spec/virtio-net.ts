@@ -119,3 +119,5 @@ export const HASH_REPORT_UDPV6_EX = 9;
 export const ETHERNET_HEADER_BYTES = 14;
 /** IEEE 802.1Q: a tagged frame may be this much longer still. */
 export const VLAN_TAG_BYTES = 4;
+/** The longest frame that there is: 65,535 bytes behind an IPv6 header (§5.1.9.3), with two tags. */
+export const FRAME_BYTES_MAX = 65597;

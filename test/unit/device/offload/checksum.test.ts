@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { Frame } from "../../../../src/device/link/frame-port.ts";
-import { fold, onesComplementSum, transportChecksum } from "../../../../src/device/offload/internet-checksum.ts";
+import {
+  fold,
+  onesComplementSum,
+  PayloadSum,
+  transportChecksum,
+} from "../../../../src/device/offload/internet-checksum.ts";
 import { completeChecksum, hasChecksumField } from "../../../../src/device/offload/partial-checksum.ts";
 
 const sumOf = (bytes: readonly number[], initial = 0) =>
@@ -72,10 +77,30 @@ function frameWith(parts: readonly number[], csumStart: number, csumOffset: numb
   const frame = new Frame(Uint8Array.from([7, 7, 7, ...parts, 7, 7]));
   frame.offset = 3;
   frame.lengthBytes = parts.length;
+  frame.flags = 1;
   frame.csumStart = csumStart;
   frame.csumOffset = csumOffset;
   return frame;
 }
+
+describe("the sum by words", () => {
+  test("is the sum by bytes, wherever the range and its array begin and end", () => {
+    const buffer = Uint8Array.from({ length: 80 }, (_, i) => (i * 151 + 77) & 0xff).buffer;
+    const sum = new PayloadSum();
+    for (let skew = 0; skew < 4; skew++) {
+      const bytes = new Uint8Array(buffer, skew, 76);
+      for (let from = 0; from < 8; from++) {
+        for (let to = from; to <= 76; to++) expect(sum.of(bytes, from, to)).toBe(onesComplementSum(bytes, from, to, 0));
+      }
+    }
+  });
+
+  test("of the longest range of ones is right, which is the largest there is", () => {
+    const bytes = new Uint8Array(2 ** 17).fill(0xff);
+    expect(new PayloadSum().of(bytes, 0, 2 ** 17)).toBe(0xffff);
+    expect(new PayloadSum().of(bytes, 1, 2 ** 17)).toBe(0xff00);
+  });
+});
 
 describe("a partial checksum", () => {
   test.each([
@@ -86,7 +111,8 @@ describe("a partial checksum", () => {
     const udp = [0x30, 0x39, 0, 53, 0, 12, pseudoSum >>> 8, pseudoSum & 0xff, 1, 2, 3, 4];
     const frame = frameWith([0, 0, ...udp], 2, 6);
     expect(hasChecksumField(frame)).toBe(true);
-    completeChecksum(frame);
+    completeChecksum(frame, new PayloadSum());
+    expect([frame.flags, frame.csumStart, frame.csumOffset]).toEqual([0, 0, 0]);
     const datagram = [...frame.bytes.slice(5, 17)];
     expect(sumOf([...pseudo, ...datagram])).toBe(0xffff);
     expect([...frame.bytes.slice(0, 5), ...frame.bytes.slice(17)]).toEqual([7, 7, 7, 0, 0, 7, 7]);
@@ -95,13 +121,13 @@ describe("a partial checksum", () => {
   test("of a known datagram is the known number", () => {
     // c000 + 0201 + c000 + 0202 + 0011 + 000c = 18420 → 8421; 3039 + 0035 + 000c + 0102 + 0304 = 3480.
     const frame = frameWith([0x30, 0x39, 0, 53, 0, 12, 0x84, 0x21, 1, 2, 3, 4], 0, 6);
-    completeChecksum(frame);
+    completeChecksum(frame, new PayloadSum());
     expect([frame.bytes[9], frame.bytes[10]]).toEqual([0x47, 0x5e]);
   });
 
   test("that comes to 0 is written as ffff", () => {
     const frame = frameWith([0xff, 0xff, 0, 0], 0, 2);
-    completeChecksum(frame);
+    completeChecksum(frame, new PayloadSum());
     expect([...frame.bytes.slice(3, 7)]).toEqual([0xff, 0xff, 0xff, 0xff]);
   });
 
