@@ -36,6 +36,8 @@ export const FAULT_CONFIG_WRITE = 26;
 // Packed virtqueues.
 export const FAULT_CHAIN_UNENDED = 27;
 export const FAULT_AVAIL_WITHDRAWN = 28;
+// Network queues again.
+export const FAULT_TX_OFFLOAD_FIELDS = 29;
 
 /** One line of the fault table, for whoever shows faults to a person. */
 export interface FaultDescription {
@@ -84,6 +86,11 @@ export const FAULTS: readonly FaultDescription[] = [
   entry("config-write", "the configuration space was written", "virtio 1.4 §5.1.4.2"),
   entry("chain-unended", "a packed chain runs on into descriptors that are not available", "virtio 1.4 §2.8.17", true),
   entry("avail-withdrawn", "a packed descriptor that was available is not any more", "virtio 1.4 §2.8.16", true),
+  entry(
+    "tx-offload-fields",
+    "what a frame's header says of its checksum or segments does not fit the frame",
+    "virtio 1.4 §5.1.9.2.1",
+  ),
 ];
 
 function entry(name: string, meaning: string, section: string, fatal = false): FaultDescription {

@@ -19,9 +19,9 @@ export { type AddressTranslator, type CopyWithin, GuestMemory, type MemoryRegion
 export type { NetCardOptions } from "./net/card-options.ts";
 export type { CardState } from "./net/card-state.ts";
 export { FEATURES, type FeatureDescription, type FeatureName } from "./net/feature-table.ts";
+export type { StagingArea } from "./net/frame-staging.ts";
 export { NetCard } from "./net/net-card.ts";
 export { CardStatistics, QueueStatistics } from "./net/statistics.ts";
-export type { StagingArea } from "./net/transmit-staging.ts";
 export {
   CAUSE_KIND_CONFIG,
   CAUSE_KIND_CTRL,

@@ -4,9 +4,13 @@
  */
 
 import type { FramePort } from "../../src/device/link/frame-port.ts";
+import { FeatureNegotiation } from "../../src/device/net/features.ts";
+import { FrameStaging } from "../../src/device/net/frame-staging.ts";
 import { TransmitPath } from "../../src/device/net/transmit.ts";
-import { TransmitStaging } from "../../src/device/net/transmit-staging.ts";
+import { TransmitOffloads } from "../../src/device/net/transmit-offloads.ts";
 import { CAUSE_KIND_TX } from "../../src/device/observer.ts";
+import { PayloadSum } from "../../src/device/offload/internet-checksum.ts";
+import { Segmenter } from "../../src/device/offload/segmenter.ts";
 import { ETHERNET_HEADER_BYTES, NET_HDR_BYTES } from "../../src/device/spec/virtio-net.ts";
 import { MmioTransport } from "../../src/guest/mmio-transport.ts";
 import { TransmitQueue } from "../../src/guest/transmit-queue.ts";
@@ -102,9 +106,12 @@ class Card {
         return true;
       },
     };
-    const staging = new TransmitStaging(this.end.memory, undefined, FRAME_BYTES);
-    this.#path = new TransmitPath(this.end.context, port, staging);
-    this.#path.configure(null);
+    const staging = new FrameStaging(this.end.memory, undefined, FRAME_BYTES);
+    const payloadSum = new PayloadSum();
+    const offloads = new TransmitOffloads(port, payloadSum, new Segmenter(payloadSum));
+    this.#path = new TransmitPath(this.end.context, port, staging, offloads);
+    // Nothing is negotiated.
+    this.#path.configure(new FeatureNegotiation(), null);
   }
 
   /** As `QueueBank.serve` does it: an armed queue is looked at only after a kick. */

@@ -133,13 +133,25 @@ export const MAC = [0x02, 0x00, 0x00, 0x00, 0x00, 0x01];
 /** Data buffers of the tests begin here; the rings lie below. */
 export const BUFFERS = 0x10000;
 
+/** The offload header of a frame (§5.1.9), as a port sees it. */
+export interface OffloadHeader {
+  readonly flags?: number;
+  readonly gsoType?: number;
+  readonly hdrLen?: number;
+  readonly gsoSize?: number;
+  readonly csumStart?: number;
+  readonly csumOffset?: number;
+}
+
 /** A wire whose arrivals are a list, and that keeps what it is sent. */
 export class ListPort implements FramePort {
-  maxFrameBytes = 65553;
+  maxFrameBytes = 65597;
   takesChecksum = false;
   takesSegmentation = false;
-  readonly arrivals: { bytes: Uint8Array; urgent?: boolean; flags?: number; gsoType?: number }[] = [];
+  readonly arrivals: (OffloadHeader & { bytes: Uint8Array; urgent?: boolean })[] = [];
   readonly sent: Uint8Array[] = [];
+  /** What was said of each of them. */
+  readonly sentHeaders: Required<OffloadHeader>[] = [];
   accepts = true;
   /** Called from inside `transmit` and `receive`. */
   onTransmit: (() => void) | null = null;
@@ -155,6 +167,10 @@ export class ListPort implements FramePort {
     frame.lengthBytes = arrival.bytes.length;
     frame.flags = arrival.flags ?? 0;
     frame.gsoType = arrival.gsoType ?? 0;
+    frame.hdrLen = arrival.hdrLen ?? 0;
+    frame.gsoSize = arrival.gsoSize ?? 0;
+    frame.csumStart = arrival.csumStart ?? 0;
+    frame.csumOffset = arrival.csumOffset ?? 0;
     frame.urgent = arrival.urgent ?? false;
     frame.id = this.#nextId++;
     return true;
@@ -168,6 +184,8 @@ export class ListPort implements FramePort {
     this.onTransmit?.();
     if (!this.accepts) return false;
     this.sent.push(frame.bytes.slice(frame.offset, frame.offset + frame.lengthBytes));
+    const { flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset } = frame;
+    this.sentHeaders.push({ flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset });
     return true;
   }
 }

@@ -26,6 +26,16 @@ export class Frame {
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
+
+  /** The frame is finished: nobody has to do anything for it. */
+  clearOffloads(): void {
+    this.flags = 0;
+    this.gsoType = 0;
+    this.gsoSize = 0;
+    this.hdrLen = 0;
+    this.csumStart = 0;
+    this.csumOffset = 0;
+  }
 }
 
 export interface FramePort {

@@ -1,5 +1,6 @@
 /** A wire whose ends are joined: every frame that is sent comes back, in order. */
 
+import { FRAME_BYTES_MAX } from "../spec/virtio-net.ts";
 import type { Frame, FramePort } from "./frame-port.ts";
 
 export class LoopbackPort implements FramePort {
@@ -20,7 +21,7 @@ export class LoopbackPort implements FramePort {
    * @param capacityFrames frames that may be under way
    * @throws RangeError unless both are positive integers
    */
-  constructor(capacityFrames = 256, maxFrameBytes = 65553) {
+  constructor(capacityFrames = 256, maxFrameBytes = FRAME_BYTES_MAX) {
     for (const [name, value] of [
       ["capacityFrames", capacityFrames],
       ["maxFrameBytes", maxFrameBytes],

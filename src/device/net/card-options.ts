@@ -8,7 +8,7 @@ import { QUEUE_SIZE_MAX } from "../spec/split-ring.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_MQ, NET_F_RSS } from "../spec/virtio-net.ts";
 import type { FeatureName } from "./feature-table.ts";
 import { FeatureNegotiation } from "./features.ts";
-import { GSO_STAGING_BYTES, type StagingArea } from "./transmit-staging.ts";
+import { GSO_STAGING_BYTES, type StagingArea } from "./frame-staging.ts";
 
 export interface NetCardOptions {
   readonly memory: GuestMemory;

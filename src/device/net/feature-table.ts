@@ -113,7 +113,7 @@ export interface FeatureDescription {
 
 /** In the order of their bits. */
 export const FEATURES: readonly FeatureDescription[] = [
-  { name: "CSUM", bit: NET_F_CSUM, needs: [], byDefault: false },
+  { name: "CSUM", bit: NET_F_CSUM, needs: [], byDefault: true },
   { name: "GUEST_CSUM", bit: NET_F_GUEST_CSUM, needs: [], byDefault: false },
   { name: "CTRL_GUEST_OFFLOADS", bit: NET_F_CTRL_GUEST_OFFLOADS, needs: ["CTRL_VQ"], byDefault: false },
   { name: "MTU", bit: NET_F_MTU, needs: [], byDefault: true },
@@ -122,10 +122,10 @@ export const FEATURES: readonly FeatureDescription[] = [
   { name: "GUEST_TSO6", bit: NET_F_GUEST_TSO6, needs: ["GUEST_CSUM"], byDefault: false },
   { name: "GUEST_ECN", bit: NET_F_GUEST_ECN, needs: [], needsOneOf: ["GUEST_TSO4", "GUEST_TSO6"], byDefault: false },
   { name: "GUEST_UFO", bit: NET_F_GUEST_UFO, needs: ["GUEST_CSUM"], byDefault: false },
-  { name: "HOST_TSO4", bit: NET_F_HOST_TSO4, needs: ["CSUM"], byDefault: false },
-  { name: "HOST_TSO6", bit: NET_F_HOST_TSO6, needs: ["CSUM"], byDefault: false },
-  { name: "HOST_ECN", bit: NET_F_HOST_ECN, needs: [], needsOneOf: ["HOST_TSO4", "HOST_TSO6"], byDefault: false },
-  { name: "HOST_UFO", bit: NET_F_HOST_UFO, needs: ["CSUM"], byDefault: false },
+  { name: "HOST_TSO4", bit: NET_F_HOST_TSO4, needs: ["CSUM"], byDefault: true },
+  { name: "HOST_TSO6", bit: NET_F_HOST_TSO6, needs: ["CSUM"], byDefault: true },
+  { name: "HOST_ECN", bit: NET_F_HOST_ECN, needs: [], needsOneOf: ["HOST_TSO4", "HOST_TSO6"], byDefault: true },
+  { name: "HOST_UFO", bit: NET_F_HOST_UFO, needs: ["CSUM"], byDefault: true },
   { name: "MRG_RXBUF", bit: NET_F_MRG_RXBUF, needs: [], byDefault: true },
   { name: "STATUS", bit: NET_F_STATUS, needs: [], byDefault: true },
   { name: "CTRL_VQ", bit: NET_F_CTRL_VQ, needs: [], byDefault: true },
@@ -151,7 +151,7 @@ export const FEATURES: readonly FeatureDescription[] = [
   { name: "NOTF_COAL", bit: NET_F_NOTF_COAL, needs: ["CTRL_VQ"], byDefault: true },
   { name: "GUEST_USO4", bit: NET_F_GUEST_USO4, needs: ["GUEST_CSUM"], byDefault: false },
   { name: "GUEST_USO6", bit: NET_F_GUEST_USO6, needs: ["GUEST_CSUM"], byDefault: false },
-  { name: "HOST_USO", bit: NET_F_HOST_USO, needs: ["CSUM"], byDefault: false },
+  { name: "HOST_USO", bit: NET_F_HOST_USO, needs: ["CSUM"], byDefault: true },
   { name: "HASH_REPORT", bit: NET_F_HASH_REPORT, needs: ["CTRL_VQ"], byDefault: false },
   { name: "GUEST_HDRLEN", bit: NET_F_GUEST_HDRLEN, needs: [], byDefault: false },
   { name: "RSS", bit: NET_F_RSS, needs: ["CTRL_VQ"], byDefault: true },

@@ -32,13 +32,13 @@ import {
 } from "./device-status.ts";
 import type { FeatureNegotiation } from "./features.ts";
 import { FrameIntake } from "./frame-intake.ts";
+import { FrameStaging } from "./frame-staging.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
 import { QueueBank } from "./queue-bank.ts";
 import { QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink } from "./queue-path.ts";
 import { CardStatistics } from "./statistics.ts";
-import { TransmitStaging } from "./transmit-staging.ts";
 
 export class NetCard implements FaultSink {
   readonly memory: GuestMemory;
@@ -89,7 +89,7 @@ export class NetCard implements FaultSink {
       numbering: this.#numbering,
       routing: this.#routing,
       status: this.#status,
-      staging: new TransmitStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
+      staging: new FrameStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
       mtu,
       queueSizeMax,
     });

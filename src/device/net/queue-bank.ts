@@ -7,6 +7,8 @@ import { FAULT_NONE, FAULT_QUEUE_IN_USE, FAULT_QUEUE_INDEX, FAULT_QUEUE_SETUP } 
 import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
+import { PayloadSum } from "../offload/internet-checksum.ts";
+import { Segmenter } from "../offload/segmenter.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ, NET_F_MRG_RXBUF, NET_F_MTU } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
@@ -21,6 +23,7 @@ import { ControlPath } from "./control/control-path.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import { DriverSettings, type DriverSettingsState } from "./driver-settings.ts";
 import type { FeatureNegotiation } from "./features.ts";
+import type { FrameStaging } from "./frame-staging.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -28,7 +31,7 @@ import { QueueService } from "./queue-service.ts";
 import { ReceivePath } from "./receive.ts";
 import type { CardStatistics } from "./statistics.ts";
 import { TransmitPath } from "./transmit.ts";
-import type { TransmitStaging } from "./transmit-staging.ts";
+import { TransmitOffloads } from "./transmit-offloads.ts";
 
 /** What the bank works with; all of it belongs to the card. */
 export interface QueueBankParts {
@@ -43,7 +46,7 @@ export interface QueueBankParts {
   readonly numbering: QueueNumbering;
   readonly routing: InterruptRouting;
   readonly status: DeviceStatus;
-  readonly staging: TransmitStaging;
+  readonly staging: FrameStaging;
   readonly mtu: number;
   readonly queueSizeMax: number;
 }
@@ -100,7 +103,12 @@ export class QueueBank {
     });
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
-    this.#transmitters = pairs.map((pair) => new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging));
+    const payloadSum = new PayloadSum();
+    const segmenter = new Segmenter(payloadSum);
+    const offloads = new TransmitOffloads(parts.port, payloadSum, segmenter);
+    this.#transmitters = pairs.map((pair) => {
+      return new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging, offloads);
+    });
     const controlled = { features, config, numbering, settings: this.settings, statistics };
     const control = new ControlPath(contexts[numbering.control]!, controlled);
     this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
@@ -253,7 +261,7 @@ export class QueueBank {
     this.settings.begin();
     const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
     for (const receiver of this.receivers) receiver.configure(features.has(NET_F_MRG_RXBUF), mtuInForce);
-    for (const transmitter of this.#transmitters) transmitter.configure(mtuInForce);
+    for (const transmitter of this.#transmitters) transmitter.configure(features, mtuInForce);
   }
 
   /** The driver may choose the other kind of ring in its next life. */

@@ -24,6 +24,17 @@ export class QueueStatistics {
   kicks = 0;
   /** Interrupts that have told the driver of this queue; one may tell of several queues. */
   interrupts = 0;
+  /** Frames among those of the driver that have left a checksum to whoever is next, and such that nobody needs to verify. */
+  checksumNeeded = 0;
+  checksumValid = 0;
+  /** Frames, and their bytes, that the driver and the card have passed on to each other to be segmented. */
+  gsoFrames = 0;
+  gsoBytes = 0;
+  /** Those of them that went on to the wire as they were, and what the others were cut into. */
+  gsoFramesWhole = 0;
+  gsoBytesWhole = 0;
+  segments = 0;
+  segmentBytes = 0;
   /** Commands answered VIRTIO_NET_OK, on the control queue. */
   commandsDone = 0;
   /** Frames dropped, by DROP_* reason; on a transmit queue DROP_NO_BUFFER stands for "refused by the link". */

@@ -3,31 +3,36 @@
  * and handed to the wire without its header. Source: virtio 1.4 §5.1.9.2.
  */
 
-import { FAULT_NONE, FAULT_TX_OFFLOAD, FAULT_TX_TOO_LONG, FAULT_TX_TOO_SHORT, FAULT_TX_WRITABLE } from "../faults.ts";
+import { FAULT_NONE, FAULT_TX_TOO_LONG, FAULT_TX_TOO_SHORT, FAULT_TX_WRITABLE } from "../faults.ts";
 import { Frame, type FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { DROP_FAULT, DROP_NO_BUFFER, DROP_NOT_READY, DROP_TOO_LONG } from "../observer.ts";
 import {
   ETHERNET_HEADER_BYTES,
+  FRAME_BYTES_MAX,
+  NET_F_HASH_REPORT,
   NET_HDR_BYTES,
   NET_HDR_F_NEEDS_CSUM,
   NET_HDR_FLAGS,
   NET_HDR_GSO_NONE,
   NET_HDR_GSO_TYPE,
+  NET_HDR_HASH_BYTES,
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
+import type { FeatureNegotiation } from "./features.ts";
+import type { FrameStaging } from "./frame-staging.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import type { QueueStatistics } from "./statistics.ts";
 import type { Steering } from "./steering.ts";
-import type { TransmitStaging } from "./transmit-staging.ts";
+import type { TransmitOffloads } from "./transmit-offloads.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
-const HEADER_BYTES = NET_HDR_BYTES;
+const TOO_LONG = FAULT_TX_TOO_LONG;
 const FRAME_BYTES_MIN = ETHERNET_HEADER_BYTES;
 const FLAGS_AT = NET_HDR_FLAGS;
 const GSO_TYPE_AT = NET_HDR_GSO_TYPE;
@@ -44,7 +49,8 @@ export class TransmitPath implements QueuePath {
   #queue: Virtqueue;
   readonly #statistics: QueueStatistics;
   readonly #port: FramePort;
-  readonly #staging: TransmitStaging;
+  readonly #staging: FrameStaging;
+  readonly #offloads: TransmitOffloads;
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
   readonly #burst: ChainBurst;
@@ -52,16 +58,22 @@ export class TransmitPath implements QueuePath {
   readonly #steering: Steering;
   readonly #faults: FaultSink;
   readonly #frame: Frame;
+  #headerBytes = NET_HDR_BYTES;
+  // Longest frame that is sent as it is, and longest that is taken from the driver, for it may have to be cut.
   #frameBytesMax = 0;
+  #gatherBytesMax = 0;
   // Chains used since the last publishing.
   #batch = 0;
+  // Frames that this run has sent above one for each chain.
+  #extraFrames = 0;
 
-  constructor(context: PathContext, port: FramePort, staging: TransmitStaging) {
+  constructor(context: PathContext, port: FramePort, staging: FrameStaging, offloads: TransmitOffloads) {
     this.#index = context.index;
     this.#queue = context.queue;
     this.#statistics = context.statistics;
     this.#port = port;
     this.#staging = staging;
+    this.#offloads = offloads;
     this.#memory = context.memory;
     this.#chain = context.chain;
     this.#burst = new ChainBurst();
@@ -76,28 +88,34 @@ export class TransmitPath implements QueuePath {
   }
 
   /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
-  configure(mtu: number | null): void {
-    const linkMax = Math.min(this.#port.maxFrameBytes, this.#staging.lengthBytes - NET_HDR_BYTES);
+  configure(features: FeatureNegotiation, mtu: number | null): void {
+    this.#headerBytes = features.has(NET_F_HASH_REPORT) ? NET_HDR_HASH_BYTES : NET_HDR_BYTES;
+    const roomBytes = this.#staging.lengthBytes - this.#headerBytes;
+    const linkMax = Math.min(this.#port.maxFrameBytes, roomBytes);
     this.#frameBytesMax = mtu === null ? linkMax : Math.min(linkMax, mtu + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES);
+    this.#offloads.configure(features, this.#frameBytesMax);
+    this.#gatherBytesMax = this.#offloads.segmentation ? FRAME_BYTES_MAX : this.#frameBytesMax;
   }
 
   /**
-   * Sends what the driver has queued, at most `budgetFrames` chains, and publishes them as used in one batch. Returns
-   * the number of chains. If it is less than the budget, the queue is empty and the driver will kick at its next one.
+   * Sends what the driver has queued, and publishes it as used in one batch. Ends when the queue is empty, or after at
+   * least `budgetFrames` chains and segments: a frame that is cut counts as all that it makes, which is at most
+   * SEGMENTS_MAX. Returns their number. If it is less than the budget, the driver will kick at its next chain.
    */
   run(budgetFrames: number, nowNs: number): number {
     const queue = this.#queue;
     const epoch = queue.epoch;
     let chains = 0;
+    this.#extraFrames = 0;
     // Whether the last chain was one descriptor; then more such are likely.
     let plain = false;
     // A port that has thrown has left them.
     this.#settle();
-    while (chains < budgetFrames) {
+    while (chains + this.#extraFrames < budgetFrames) {
       if (plain) {
-        chains += this.#sendAhead(budgetFrames - chains, nowNs);
+        chains += this.#sendAhead(budgetFrames - chains - this.#extraFrames, nowNs);
         if (queue.epoch !== epoch) return chains;
-        if (chains >= budgetFrames) break;
+        if (chains + this.#extraFrames >= budgetFrames) break;
       }
       const taken = queue.take(this.#chain);
       if (taken === TAKE_EMPTY) {
@@ -121,10 +139,10 @@ export class TransmitPath implements QueuePath {
       if (queue.epoch !== epoch) return chains;
     }
     this.finish(nowNs);
-    return chains;
+    return chains + this.#extraFrames;
   }
 
-  /** Sends chains of one descriptor, at most `max`, as long as no other comes; returns their number. */
+  /** Sends chains of one descriptor, at most `max`, as long as no other comes and none is cut; returns their number. */
   #sendAhead(max: number, nowNs: number): number {
     const burst = this.#burst;
     if (!burst.fill(this.#queue, max, false)) return 0;
@@ -147,7 +165,7 @@ export class TransmitPath implements QueuePath {
       this.#send(nowNs);
       return;
     }
-    this.#statistics.drops[fault === FAULT_TX_TOO_LONG ? DROP_TOO_LONG : DROP_FAULT]!++;
+    this.#statistics.drops[fault === TOO_LONG ? DROP_TOO_LONG : DROP_FAULT]!++;
     this.#faults.chainFault(this.#index, fault, nowNs);
   }
 
@@ -179,9 +197,9 @@ export class TransmitPath implements QueuePath {
     const chain = this.#chain;
     const staging = this.#staging;
     if (chain.writableBytes !== 0) return FAULT_TX_WRITABLE;
-    const frameBytes = chain.readableBytes - HEADER_BYTES;
+    const frameBytes = chain.readableBytes - this.#headerBytes;
     if (frameBytes < FRAME_BYTES_MIN) return FAULT_TX_TOO_SHORT;
-    if (frameBytes > this.#frameBytesMax) return FAULT_TX_TOO_LONG;
+    if (frameBytes > this.#gatherBytesMax) return FAULT_TX_TOO_LONG;
     const bytes = staging.bytes;
     let at = staging.offset;
     for (let segment = 0; segment < chain.count; segment++) {
@@ -194,9 +212,9 @@ export class TransmitPath implements QueuePath {
 
   /** The same for a chain that is one segment. */
   #gatherOne(offset: number, lengthBytes: number): number {
-    const frameBytes = lengthBytes - HEADER_BYTES;
+    const frameBytes = lengthBytes - this.#headerBytes;
     if (frameBytes < FRAME_BYTES_MIN) return FAULT_TX_TOO_SHORT;
-    if (frameBytes > this.#frameBytesMax) return FAULT_TX_TOO_LONG;
+    if (frameBytes > this.#gatherBytesMax) return FAULT_TX_TOO_LONG;
     const { bytes } = this.#staging;
     this.#memory.copyOut(offset, bytes, this.#staging.offset, lengthBytes);
     return this.#check(bytes, frameBytes);
@@ -205,24 +223,70 @@ export class TransmitPath implements QueuePath {
   /** Checks the header that was gathered, and describes the frame behind it. */
   #check(bytes: Uint8Array, frameBytes: number): number {
     const at = this.#staging.offset;
-    const flags = bytes[at + FLAGS_AT]!;
-    const gsoType = bytes[at + GSO_TYPE_AT]!;
-    // No CSUM or HOST_* feature is offered (§5.1.9.2.1); flags that mean nothing to us are ignored (NTX-1).
-    if ((flags & NEEDS_CSUM) !== 0 || gsoType !== GSO_NONE) return FAULT_TX_OFFLOAD;
     const frame = this.#frame;
     if (frame.bytes !== bytes) frame.bytes = bytes;
-    frame.offset = at + HEADER_BYTES;
+    frame.offset = at + this.#headerBytes;
     frame.lengthBytes = frameBytes;
-    return NO_FAULT;
+    // Flags that mean nothing to us are ignored (NTX-1).
+    if ((bytes[at + FLAGS_AT]! & NEEDS_CSUM) !== 0 || bytes[at + GSO_TYPE_AT] !== GSO_NONE) {
+      return this.#offloads.describe(frame, at);
+    }
+    if (frame.flags !== 0) frame.clearOffloads();
+    return frameBytes > this.#frameBytesMax ? TOO_LONG : NO_FAULT;
   }
 
   #send(nowNs: number): void {
-    const statistics = this.#statistics;
-    const lengthBytes = this.#frame.lengthBytes;
     this.#steering.noteTransmit(this.#frame, this.#index >>> 1);
-    if (!this.linkUp) {
-      statistics.drops[DROP_NOT_READY]!++;
-    } else if (this.#port.transmit(this.#frame, nowNs)) {
+    if (!this.linkUp) this.#statistics.drops[DROP_NOT_READY]!++;
+    else if (this.#frame.flags !== 0) this.#sendOffloaded(nowNs);
+    else this.#transmit(nowNs);
+  }
+
+  /** Sends a frame that the port or the card has to finish. */
+  #sendOffloaded(nowNs: number): void {
+    const frame = this.#frame;
+    const statistics = this.#statistics;
+    const isGso = frame.gsoType !== GSO_NONE;
+    const { lengthBytes } = frame;
+    statistics.checksumNeeded++;
+    if (isGso) {
+      statistics.gsoFrames++;
+      statistics.gsoBytes += lengthBytes;
+    }
+    if (this.#offloads.finish(frame)) {
+      this.#sendSegments(nowNs);
+      return;
+    }
+    if (isGso) {
+      statistics.gsoFramesWhole++;
+      statistics.gsoBytesWhole += lengthBytes;
+    }
+    this.#transmit(nowNs);
+  }
+
+  #sendSegments(nowNs: number): void {
+    const frame = this.#frame;
+    const statistics = this.#statistics;
+    const queue = this.#queue;
+    const epoch = queue.epoch;
+    for (this.#extraFrames--; this.#offloads.nextSegment(); ) {
+      this.#extraFrames++;
+      statistics.segments++;
+      statistics.segmentBytes += frame.lengthBytes;
+      this.#transmit(nowNs);
+      // The call may have reset or suspended the card, or put its memory elsewhere.
+      if (queue.epoch !== epoch) return;
+      frame.bytes = this.#staging.bytes;
+    }
+    // Chains taken ahead would be more than the budget allows now.
+    this.#settle();
+  }
+
+  #transmit(nowNs: number): void {
+    const statistics = this.#statistics;
+    // The port may do with the frame what it likes.
+    const lengthBytes = this.#frame.lengthBytes;
+    if (this.#port.transmit(this.#frame, nowNs)) {
       statistics.frames++;
       statistics.bytes += lengthBytes;
     } else {

@@ -17,7 +17,5 @@ export function completeChecksum(frame: Frame, payloadSum: PayloadSum): void {
   const start = offset + frame.csumStart;
   const sum = payloadSum.of(bytes, start, offset + frame.lengthBytes);
   storeBigEndian16(bytes, start + frame.csumOffset, transportChecksum(sum));
-  frame.flags = 0;
-  frame.csumStart = 0;
-  frame.csumOffset = 0;
+  frame.clearOffloads();
 }

@@ -155,12 +155,7 @@ export class Segmenter {
       storeBigEndian16(headers, transportAt + 4, loadBigEndian16(bytes, offset + transportAt + UDP_CHECKSUM));
       storeBigEndian16(headers, transportAt + 6, this.#fragmentCount);
     }
-    frame.flags = 0;
-    frame.gsoType = 0;
-    frame.gsoSize = 0;
-    frame.hdrLen = 0;
-    frame.csumStart = 0;
-    frame.csumOffset = 0;
+    frame.clearOffloads();
   }
 
   #finishSegment(bytes: Uint8Array, at: number, isLast: boolean, pieceBytes: number): void {

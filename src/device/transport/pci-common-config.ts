@@ -226,7 +226,7 @@ export const PCI_COMMON_REGISTERS: readonly RegisterDefinition<PciCommonConfig>[
     "device_feature",
     COMMON_DEVICE_FEATURE,
     4,
-    0x30bf8028,
+    0x30bff829,
     "32 offered features, of the selected word.",
     (common) => common.card.features.offeredWord(common.deviceFeatureSelect),
   ),

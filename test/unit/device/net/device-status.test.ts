@@ -78,7 +78,7 @@ describe("bits out of order", () => {
   });
 
   test("a refused set of features leaves FEATURES_OK clear, and DRIVER_OK with it (FEAT-3)", () => {
-    features.accept(0, 1);
+    features.accept(0, 1 << 4);
     expect(status.write(RUNNING)).toBe(NONE);
     expect(status.value).toBe(ACK | DRIVER);
     features.accept(0, 0);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
-import { TransmitStaging } from "../../../../src/device/net/transmit-staging.ts";
+import { FrameStaging } from "../../../../src/device/net/frame-staging.ts";
 import { BUFFERS, CardMachine, frameOf, HEADER_BYTES, PLAIN_FEATURES, RX, TX } from "../../../rings/card-machine.ts";
 import { type Descriptor, INDIRECT, NEXT, WRITE } from "../../../rings/split-driver.ts";
 
@@ -217,10 +217,10 @@ describe("the staging area", () => {
   const memory = new GuestMemory(new ArrayBuffer(RAM + 0x4000), [{ guestAddress: 0, sizeBytes: RAM, byteOffset: 0 }]);
 
   test("may lie in the guest's buffer, outside the guest's memory", () => {
-    const staging = new TransmitStaging(memory, { bytes: memory.u8, offset: RAM, lengthBytes: 2048 }, 1514);
+    const staging = new FrameStaging(memory, { bytes: memory.u8, offset: RAM, lengthBytes: 2048 }, 1514);
     expect(staging.bytes).toBe(memory.u8);
     const view = new Uint8Array(memory.u8.buffer, RAM);
-    const shifted = new TransmitStaging(memory, { bytes: view, offset: 8, lengthBytes: 2048 }, 1514);
+    const shifted = new FrameStaging(memory, { bytes: view, offset: 8, lengthBytes: 2048 }, 1514);
     expect(shifted.bytes).toBe(memory.u8);
     expect(shifted.offset).toBe(RAM + 8);
   });
@@ -230,21 +230,21 @@ describe("the staging area", () => {
       { guestAddress: 0, sizeBytes: RAM, byteOffset: 0 },
     ]);
     const area = { bytes: growing.u8, offset: RAM, lengthBytes: 2048 };
-    const staging = new TransmitStaging(growing, area, 1514);
+    const staging = new FrameStaging(growing, area, 1514);
     growing.rebind(new ArrayBuffer(2 * RAM));
     expect(staging.bytes).toBe(growing.u8);
   });
 
   test("is refused within the guest's reach, for the guest could change what was checked", () => {
     const area = { bytes: memory.u8, offset: RAM - 8, lengthBytes: 2048 };
-    expect(() => new TransmitStaging(memory, area, 1514)).toThrow(/overlaps the guest's region/);
+    expect(() => new FrameStaging(memory, area, 1514)).toThrow(/overlaps the guest's region/);
   });
 
   test("is refused if it is too small or outside its array", () => {
     const bytes = new Uint8Array(4096);
     const short = { bytes, offset: 0, lengthBytes: 1533 };
-    expect(() => new TransmitStaging(memory, short, 1514)).toThrow(/at least 1534 are needed/);
+    expect(() => new FrameStaging(memory, short, 1514)).toThrow(/at least 1534 are needed/);
     const outside = { bytes, offset: 4000, lengthBytes: 2048 };
-    expect(() => new TransmitStaging(memory, outside, 1514)).toThrow(/its array has 4096/);
+    expect(() => new FrameStaging(memory, outside, 1514)).toThrow(/its array has 4096/);
   });
 });

@@ -1,16 +1,14 @@
 /**
  * The memory into which a transmitted chain is gathered: out of the guest's reach, so that what was checked is what is
  * sent. If it lies in the buffer that holds the guest's memory, outside the guest's regions, the fast copy applies.
+ * Headers are changed there while a frame is cut.
  */
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import { ETHERNET_HEADER_BYTES, MTU_MAX, NET_HDR_HASH_BYTES, VLAN_TAG_BYTES } from "../spec/virtio-net.ts";
+import { FRAME_BYTES_MAX, NET_HDR_HASH_BYTES } from "../spec/virtio-net.ts";
 
-/**
- * Room for the longest header and the longest frame that a driver may ask to be segmented: an IP packet of 65,535 bytes
- * after its Ethernet header, which may hold two tags. Twice 4 bytes keep the alignment.
- */
-export const GSO_STAGING_BYTES = NET_HDR_HASH_BYTES + MTU_MAX + ETHERNET_HEADER_BYTES + 2 * VLAN_TAG_BYTES;
+/** Room for the longest header and the longest frame that a driver may ask to be segmented. */
+export const GSO_STAGING_BYTES = NET_HDR_HASH_BYTES + FRAME_BYTES_MAX;
 
 /** Bytes that an embedder lends to the card; 8-aligned offsets keep frames at 4 mod 8, where copies are fastest. */
 export interface StagingArea {
@@ -19,7 +17,7 @@ export interface StagingArea {
   readonly lengthBytes: number;
 }
 
-export class TransmitStaging {
+export class FrameStaging {
   readonly offset: number;
   readonly lengthBytes: number;
   readonly #memory: GuestMemory;
