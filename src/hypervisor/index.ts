@@ -10,6 +10,15 @@ export { ArrivalRateEstimator, WakeLatencyEstimator } from "./governor/estimator
 export { programFor } from "./governor/governor.ts";
 export type { Observation, ThrottleProgram } from "./governor/observation.ts";
 export { allocateSharedRam, copyWithinOf, type SharedRam } from "./machine/shared-ram.ts";
+export { LearningSwitch, type LearningSwitchOptions } from "./network/learning-switch.ts";
+export {
+  createFrameRings,
+  type Doorbell,
+  type FrameRingPair,
+  RingPort,
+  type RingPortOptions,
+} from "./network/ring-port.ts";
+export type { SwitchPort, SwitchPortCounters, SwitchPortOptions } from "./network/switch-port.ts";
 export { distribution, SampleLog } from "./report/percentiles.ts";
 export type { Distribution, GuestResult, ResultDocument, RunResult } from "./report/result.ts";
 export { parseScenario } from "./scenario/parse.ts";

@@ -28,7 +28,8 @@ import { ReceiveQueue } from "../../src/guest/receive-queue.ts";
 import type { ReceivedFrame } from "../../src/guest/received-frame.ts";
 import { Vcpu } from "../../src/guest/vcpu.ts";
 import { VcpuLoop } from "../../src/guest/vcpu-loop.ts";
-import { HostVcpu, ringDoorbell } from "../../src/hypervisor/engine/threads/host-vcpu.ts";
+import { HostVcpu } from "../../src/hypervisor/engine/threads/host-vcpu.ts";
+import { ringDoorbell } from "../../src/hypervisor/machine/doorbell.ts";
 import type { Experiment } from "./preemption.ts";
 import { BUFFERS, DeviceEnd, driverRing, MEMORY_BYTES, type RingOptions, ramOf, SIZE_MAX } from "./ring-world.ts";
 

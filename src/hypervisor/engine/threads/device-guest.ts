@@ -34,6 +34,7 @@ import { GUEST_ACTIVE, GUEST_PREEMPTED } from "../../../device/spec/throttle-reg
 import { INTERRUPT_CONFIG_CHANGE } from "../../../device/spec/virtio.ts";
 import type { EventLog } from "../../events/event.ts";
 import type { ThrottleProgram } from "../../governor/observation.ts";
+import { ringDoorbell } from "../../machine/doorbell.ts";
 import { copyWithinOf } from "../../machine/shared-ram.ts";
 import { SampleLog } from "../../report/percentiles.ts";
 import type { Scenario } from "../../scenario/scenario.ts";
@@ -42,7 +43,6 @@ import { cardMtu, sendStagingBytes } from "../guest-settings.ts";
 import { ThrottleProgrammer } from "../throttle-programmer.ts";
 import { macOf, makeWire, stagingBytesFor, type Wire } from "../wire.ts";
 import type { DeviceGuestTask } from "./device-task.ts";
-import { ringDoorbell } from "./host-vcpu.ts";
 
 const TWO_TO_32 = 2 ** 32;
 const VECTOR = 0;

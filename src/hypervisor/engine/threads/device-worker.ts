@@ -14,13 +14,13 @@ import {
   VCPU_BLOCK_WORDS,
   VCPU_DOORBELL,
 } from "../../../device/spec/control-block.ts";
+import { ringDoorbell } from "../../machine/doorbell.ts";
 import { SampleLog } from "../../report/percentiles.ts";
 import { cardCounts } from "../guest-result.ts";
 import { namedNotes } from "../wire.ts";
 import { DeviceGuest } from "./device-guest.ts";
 import type { DeviceReport, DeviceTask } from "./device-task.ts";
 import { EventRingLog } from "./event-ring-log.ts";
-import { ringDoorbell } from "./host-vcpu.ts";
 import { type RunClock, startRunClock } from "./run-clock.ts";
 import { threadCpuNs } from "./thread-cpu.ts";
 import { ownThreadId } from "./thread-placement.ts";

@@ -29,6 +29,7 @@ import {
   WAKE_SEQ,
 } from "../../../device/spec/control-block.ts";
 import type { ThrottleProgram } from "../../governor/observation.ts";
+import { ringDoorbell } from "../../machine/doorbell.ts";
 
 const TWO_TO_32 = 2 ** 32;
 
@@ -138,10 +139,4 @@ export class HostVcpu {
     Atomics.store(this.#words, ASK, what);
     ringDoorbell(this.#words, VCPU_DOORBELL);
   }
-}
-
-/** Rings a doorbell: the sleeper that read the old value before it looked at its inputs will not sleep on it. */
-export function ringDoorbell(words: Int32Array, at: number): void {
-  Atomics.add(words, at, 1);
-  Atomics.notify(words, at);
 }

@@ -17,6 +17,7 @@ import {
 } from "../../../device/spec/control-block.ts";
 import type { VcpuReport, VcpuTask } from "../../../guest/task.ts";
 import { coalescingUnder } from "../../governor/guest-coalescing.ts";
+import { ringDoorbell } from "../../machine/doorbell.ts";
 import { allocateSharedRam, type SharedRam } from "../../machine/shared-ram.ts";
 import type { GuestSpec, PolicySpec, Scenario } from "../../scenario/scenario.ts";
 import { applicationOptions, driverOptions, sendStagingBytes } from "../guest-settings.ts";
@@ -24,7 +25,7 @@ import type { RunHooks } from "../run.ts";
 import { stagingBytesFor } from "../wire.ts";
 import type { DeviceReport, DeviceTask } from "./device-task.ts";
 import { createEventRing } from "./event-ring-log.ts";
-import { HostVcpu, ringDoorbell } from "./host-vcpu.ts";
+import { HostVcpu } from "./host-vcpu.ts";
 import { chooseClockBase, type RunClock, startRunClock } from "./run-clock.ts";
 import { placeThreads, type ThreadPlacement } from "./thread-placement.ts";
 import { lowerTimerSlack } from "./timer-slack.ts";
