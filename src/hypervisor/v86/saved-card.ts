@@ -1,0 +1,52 @@
+/**
+ * The card's state in v86's own saved states. v86 saves what its devices give, in an array with a place for each device
+ * that it knows; ours is that of its own virtio-net, which a machine with our card does not have. The tag tells the two
+ * apart.
+ */
+
+import type { CardState, NetCard, PciTransport, PciTransportState } from "../../device/index.ts";
+import type { InterruptPins } from "./interrupt-pins.ts";
+
+const TAG = "spillway-v86";
+const VERSION = 1;
+
+interface SavedCard {
+  readonly card: CardState;
+  readonly transport: PciTransportState;
+  readonly due: readonly number[];
+}
+
+/** What v86 is to keep: it takes arrays of plain values. */
+export function saveCard(card: NetCard, transport: PciTransport, pins: InterruptPins, nowNs: number): unknown[] {
+  const saved: SavedCard = {
+    card: card.saveState(nowNs),
+    transport: transport.saveState(),
+    due: pins.saveState(),
+  };
+  return [TAG, VERSION, JSON.stringify(saved)];
+}
+
+/**
+ * What `saveCard` gave, or null for a state that was saved without our card.
+ * @throws RangeError if it is of another version
+ */
+export function savedCardIn(state: unknown): SavedCard | null {
+  if (!Array.isArray(state) || state[0] !== TAG) return null;
+  if (state[1] !== VERSION) {
+    throw new RangeError(`saved state: got ${TAG} version ${String(state[1])}, this spillway reads version ${VERSION}`);
+  }
+  return JSON.parse(String(state[2])) as SavedCard;
+}
+
+/** @throws RangeError if the state is of another kind of card */
+export function restoreCard(
+  saved: SavedCard,
+  card: NetCard,
+  transport: PciTransport,
+  pins: InterruptPins,
+  nowNs: number,
+): void {
+  card.restoreState(saved.card, nowNs);
+  transport.restoreState(saved.transport, nowNs);
+  pins.restoreState(saved.due);
+}

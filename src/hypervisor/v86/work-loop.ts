@@ -1,0 +1,45 @@
+/**
+ * The card's share of v86's own loop: v86 asks its timers before each sleep and between two stretches of instructions for
+ * how long it may sleep, and so it asks the card. There is no timer of ours, and none is needed: below a millisecond v86
+ * comes back by itself.
+ */
+
+import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
+
+const NS_PER_MS = 1e6;
+
+export class WorkLoop {
+  readonly #cpu: EmulatorCpu;
+  readonly #loop: { readonly running: boolean };
+  readonly #original: EmulatorCpu["run_hardware_timers"];
+  readonly #hook: EmulatorCpu["run_hardware_timers"];
+  #closed = false;
+  #woken = false;
+
+  /** @param work does what is due, and says how long, in ns, it may be left alone */
+  constructor({ cpu, loop }: EmulatorInside, work: (nowNs: number) => number) {
+    this.#cpu = cpu;
+    this.#loop = loop;
+    this.#original = cpu.run_hardware_timers;
+    this.#hook = (acpiEnabled, nowMs) => {
+      const sleepMs = this.#original.call(cpu, acpiEnabled, nowMs);
+      if (this.#closed) return sleepMs;
+      this.#woken = false;
+      return Math.min(sleepMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
+    };
+    cpu.run_hardware_timers = this.#hook;
+  }
+
+  /** There is something to do before the time that was given: ends the sleep of an emulator that runs. */
+  wake(): void {
+    if (this.#woken || this.#closed || !this.#loop.running) return;
+    this.#woken = true;
+    this.#cpu.stop_idling();
+  }
+
+  close(): void {
+    this.#closed = true;
+    // If somebody else has come after us, the hook stays in their chain and does nothing.
+    if (this.#cpu.run_hardware_timers === this.#hook) this.#cpu.run_hardware_timers = this.#original;
+  }
+}
