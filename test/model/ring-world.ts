@@ -36,7 +36,7 @@ export const MEMORY_BYTES = 320;
 /** Most entries that fit. */
 export const SIZE_MAX = 4;
 
-export type AnyView = Uint8Array | Uint16Array | Uint32Array;
+export type AnyView = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
 export interface RingOptions {
   readonly size: number;
