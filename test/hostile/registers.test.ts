@@ -72,7 +72,7 @@ describe("case 21: queue registers", () => {
 
 describe("case 22: negotiation", () => {
   test.each([
-    ["a feature that was not offered", [1 << 0, 1]],
+    ["a feature that was not offered", [1 << 4, 1]],
     ["a feature of a word that does not exist", [0, 1, 1]],
     ["all bits", [0xffffffff, 0xffffffff]],
     ["no VERSION_1", [0, 0]],

@@ -21,6 +21,7 @@ import {
   WAKE_SEQ,
 } from "../../src/device/spec/control-block.ts";
 import { GUEST_ACTIVE, GUEST_IDLE, GUEST_PREEMPTED } from "../../src/device/spec/throttle-registers.ts";
+import { NET_HDR_BYTES } from "../../src/device/spec/virtio-net.ts";
 import type { Application } from "../../src/guest/applications/application.ts";
 import { MmioTransport } from "../../src/guest/mmio-transport.ts";
 import type { NetDriver } from "../../src/guest/net-driver.ts";
@@ -253,7 +254,7 @@ class Card {
       },
     });
     this.#path = new ReceivePath(this.#end.context, SIZE_MAX);
-    this.#path.configure(false, null);
+    this.#path.configure(false, null, NET_HDR_BYTES);
     // The run begins when the device has taken over that the guest is active.
     this.#takenState = Atomics.load(this.#words, STATE);
     Atomics.store(this.#words, STATE_ECHO, this.#takenState);

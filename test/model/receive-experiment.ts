@@ -100,7 +100,7 @@ class Card {
     this.end = new DeviceEnd(buffer, CAUSE_KIND_RX, false, options);
     this.#path = new ReceivePath(this.end.context, SIZE_MAX);
     const spread = options.spread ?? 1;
-    this.#path.configure(spread > 1, null);
+    this.#path.configure(spread > 1, null, NET_HDR_BYTES);
     this.#batches = options.batches;
     const bytes = new Uint8Array(BUFFER_BYTES * spread - NET_HDR_BYTES);
     this.#frame = new Frame(bytes);

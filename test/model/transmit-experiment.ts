@@ -9,7 +9,6 @@ import { FrameStaging } from "../../src/device/net/frame-staging.ts";
 import { TransmitPath } from "../../src/device/net/transmit.ts";
 import { TransmitOffloads } from "../../src/device/net/transmit-offloads.ts";
 import { CAUSE_KIND_TX } from "../../src/device/observer.ts";
-import { PayloadSum } from "../../src/device/offload/internet-checksum.ts";
 import { Segmenter } from "../../src/device/offload/segmenter.ts";
 import { ETHERNET_HEADER_BYTES, NET_HDR_BYTES } from "../../src/device/spec/virtio-net.ts";
 import { MmioTransport } from "../../src/guest/mmio-transport.ts";
@@ -107,11 +106,10 @@ class Card {
       },
     };
     const staging = new FrameStaging(this.end.memory, undefined, FRAME_BYTES);
-    const payloadSum = new PayloadSum();
-    const offloads = new TransmitOffloads(port, payloadSum, new Segmenter(payloadSum));
+    const offloads = new TransmitOffloads(port, new Segmenter());
     this.#path = new TransmitPath(this.end.context, port, staging, offloads);
     // Nothing is negotiated.
-    this.#path.configure(new FeatureNegotiation(), null);
+    this.#path.configure(new FeatureNegotiation(), null, NET_HDR_BYTES);
   }
 
   /** As `QueueBank.serve` does it: an armed queue is looked at only after a kick. */

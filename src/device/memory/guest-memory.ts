@@ -184,6 +184,12 @@ export class GuestMemory {
     this.#storeBytes(offset + 8, word2);
   }
 
+  /** Stores a little-endian word at any byte offset. */
+  storeU32(offset: number, word: number): void {
+    if ((offset & 3) === 0) this.u32[offset >>> 2] = word;
+    else this.#storeBytes(offset, word);
+  }
+
   #storeBytes(offset: number, word: number): void {
     const u8 = this.u8;
     u8[offset] = word;

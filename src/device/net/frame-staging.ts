@@ -1,11 +1,15 @@
 /**
- * The memory into which a transmitted chain is gathered: out of the guest's reach, so that what was checked is what is
- * sent. If it lies in the buffer that holds the guest's memory, outside the guest's regions, the fast copy applies.
- * Headers are changed there while a frame is cut.
+ * The card's own memory for frames, out of the guest's reach: a transmitted chain is gathered there, so that what was
+ * checked is what is sent, and a received frame is finished there. If it lies in the buffer that holds the guest's memory,
+ * outside the guest's regions, the fast copy applies.
  */
 
+import type { Frame } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { FRAME_BYTES_MAX, NET_HDR_HASH_BYTES } from "../spec/virtio-net.ts";
+
+/** What comes before a frame: at least SEGMENT_LEAD_BYTES, and as a header it leaves frames at 4 mod 8. */
+const LEAD_BYTES = 12;
 
 /** Room for the longest header and the longest frame that a driver may ask to be segmented. */
 export const GSO_STAGING_BYTES = NET_HDR_HASH_BYTES + FRAME_BYTES_MAX;
@@ -23,6 +27,8 @@ export class FrameStaging {
   readonly #memory: GuestMemory;
   // Null if the area lies in the guest's buffer, whose views may be replaced.
   readonly #ownBytes: Uint8Array | null;
+  // For received frames that are longer than a lent area, made with the first of them.
+  #spareBytes: Uint8Array | null = null;
 
   /**
    * @param frameBytesMin longest frame that must fit; an area of the card's own holds the longest that there is
@@ -68,5 +74,23 @@ export class FrameStaging {
 
   get bytes(): Uint8Array {
     return this.#ownBytes ?? this.#memory.u8;
+  }
+
+  /**
+   * Copies a received frame, which is the port's, to where it may be changed and cut, and makes it that copy; until then
+   * nothing is sent. False if it is longer than any frame there is.
+   */
+  takeOver(frame: Frame): boolean {
+    const { lengthBytes } = frame;
+    if (lengthBytes > FRAME_BYTES_MAX) return false;
+    const fits = LEAD_BYTES + lengthBytes <= this.lengthBytes;
+    if (!fits) this.#spareBytes ??= new Uint8Array(LEAD_BYTES + FRAME_BYTES_MAX);
+    const bytes = fits ? this.bytes : this.#spareBytes!;
+    const offset = (fits ? this.offset : 0) + LEAD_BYTES;
+    if (bytes === this.#memory.u8) this.#memory.copyIn(frame.bytes, frame.offset, offset, lengthBytes);
+    else bytes.set(frame.bytes.subarray(frame.offset, frame.offset + lengthBytes), offset);
+    frame.bytes = bytes;
+    frame.offset = offset;
+    return true;
   }
 }

@@ -11,6 +11,7 @@ import { FAULT_NONE } from "../faults.ts";
 import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { CardObserver } from "../observer.ts";
+import { Segmenter } from "../offload/segmenter.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
 import { Throttle } from "../throttle/throttle.ts";
 import {
@@ -38,6 +39,7 @@ import { InterruptStatus } from "./interrupt-status.ts";
 import { QueueBank } from "./queue-bank.ts";
 import { QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink } from "./queue-path.ts";
+import { ReceiveOffloads } from "./receive-offloads.ts";
 import { CardStatistics } from "./statistics.ts";
 
 export class NetCard implements FaultSink {
@@ -77,6 +79,8 @@ export class NetCard implements FaultSink {
     this.#routing = new InterruptRouting(this.throttle, this.#numbering.slotCount);
     this.#status = new DeviceStatus(this.features);
     this.#port = port;
+    const staging = new FrameStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES);
+    const segmenter = new Segmenter();
     this.queues = new QueueBank({
       memory,
       port,
@@ -89,7 +93,8 @@ export class NetCard implements FaultSink {
       numbering: this.#numbering,
       routing: this.#routing,
       status: this.#status,
-      staging: new FrameStaging(memory, options.txStaging, mtu + ETHERNET_HEADER_BYTES),
+      staging,
+      segmenter,
       mtu,
       queueSizeMax,
     });
@@ -100,6 +105,7 @@ export class NetCard implements FaultSink {
       status: this.#status,
       filter: this.queues.settings.filter,
       steering: this.queues.settings.steering,
+      offloads: new ReceiveOffloads(this.queues.settings.guestOffloads, staging, segmenter),
       statistics: this.statistics,
       receivers: this.queues.receivers,
     });

@@ -7,10 +7,16 @@ import { FAULT_NONE, FAULT_QUEUE_IN_USE, FAULT_QUEUE_INDEX, FAULT_QUEUE_SETUP } 
 import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
-import { PayloadSum } from "../offload/internet-checksum.ts";
-import { Segmenter } from "../offload/segmenter.ts";
+import type { Segmenter } from "../offload/segmenter.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
-import { NET_F_CTRL_VQ, NET_F_MRG_RXBUF, NET_F_MTU } from "../spec/virtio-net.ts";
+import {
+  NET_F_CTRL_VQ,
+  NET_F_HASH_REPORT,
+  NET_F_MRG_RXBUF,
+  NET_F_MTU,
+  NET_HDR_BYTES,
+  NET_HDR_HASH_BYTES,
+} from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../virtqueue/packed-queue.ts";
@@ -47,6 +53,7 @@ export interface QueueBankParts {
   readonly routing: InterruptRouting;
   readonly status: DeviceStatus;
   readonly staging: FrameStaging;
+  readonly segmenter: Segmenter;
   readonly mtu: number;
   readonly queueSizeMax: number;
 }
@@ -103,9 +110,7 @@ export class QueueBank {
     });
     const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
     this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
-    const payloadSum = new PayloadSum();
-    const segmenter = new Segmenter(payloadSum);
-    const offloads = new TransmitOffloads(parts.port, payloadSum, segmenter);
+    const offloads = new TransmitOffloads(parts.port, parts.segmenter);
     this.#transmitters = pairs.map((pair) => {
       return new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging, offloads);
     });
@@ -260,8 +265,10 @@ export class QueueBank {
     const { features, mtu } = this.#parts;
     this.settings.begin();
     const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
-    for (const receiver of this.receivers) receiver.configure(features.has(NET_F_MRG_RXBUF), mtuInForce);
-    for (const transmitter of this.#transmitters) transmitter.configure(features, mtuInForce);
+    const headerBytes = features.has(NET_F_HASH_REPORT) ? NET_HDR_HASH_BYTES : NET_HDR_BYTES;
+    const mergeable = features.has(NET_F_MRG_RXBUF);
+    for (const receiver of this.receivers) receiver.configure(mergeable, mtuInForce, headerBytes);
+    for (const transmitter of this.#transmitters) transmitter.configure(features, mtuInForce, headerBytes);
   }
 
   /** The driver may choose the other kind of ring in its next life. */

@@ -5,22 +5,24 @@
  * Frames are accepted one by one; used buffers become visible in batches, at the latest in `finish`.
  */
 
-import { FAULT_CHAIN_TOO_LONG, FAULT_NONE, FAULT_RX_READABLE, FAULT_RX_TOO_SMALL } from "../faults.ts";
 import type { Frame } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_FAULT, DROP_NO_BUFFER, DROP_NOT_READY, DROP_TOO_LONG } from "../observer.ts";
 import {
   ETHERNET_HEADER_BYTES,
-  NET_HDR_BYTES,
+  NET_HDR_F_DATA_VALID,
   NET_HDR_F_NEEDS_CSUM,
-  NET_HDR_NUM_BUFFERS,
+  NET_HDR_GSO_NONE,
+  NET_HDR_HASH_BYTES,
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED_WORD, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
-import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
+import { TAKE_CHAIN, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
+import { ReceiveHeader } from "./receive-header.ts";
+import { ReceiveSpread, SPREAD_BROKEN, SPREAD_EMPTY, SPREAD_FAULT, SPREAD_TOO_LONG } from "./receive-spread.ts";
 import type { QueueStatistics } from "./statistics.ts";
 
 /** The last word of a header that says only num_buffers = 1: bits 31:16, after csum_offset = 0. */
@@ -33,8 +35,9 @@ const GUARD_UNKNOWN = -1;
 /** A limit that no frame reaches. */
 const UNLIMITED = 0x7fffffff;
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
-const HEADER_BYTES = NET_HDR_BYTES;
 const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
+const DATA_VALID = NET_HDR_F_DATA_VALID;
+const GSO_NONE = NET_HDR_GSO_NONE;
 const CHAIN = TAKE_CHAIN;
 const BUFFER_ENTRY = BURST_ENTRY;
 const BUFFER_OFFSET = BURST_OFFSET;
@@ -53,15 +56,14 @@ export class ReceivePath implements QueuePath {
   readonly #throttle: Throttle;
   readonly #observer: CardObserver | null;
   readonly #faults: FaultSink;
-  // Buffers of the frame at hand that is spread over several.
-  readonly #heads: Uint16Array;
-  readonly #lengths: Uint32Array;
-  #numBuffersLowAt = 0;
-  #numBuffersHighAt = 0;
+  readonly #header = new ReceiveHeader();
+  readonly #spread: ReceiveSpread;
+  #headerBytes = this.#header.lengthBytes;
+  // A header says something even of a plain frame.
+  #reportsHash = false;
   #mergeable = false;
-  // A longer frame is dropped; a frame up to the second limit fits every buffer that keeps to the standard.
+  // A longer frame is dropped.
   #frameBytesMax = UNLIMITED;
-  #frameBytesOwed = FRAME_BYTES_USUAL;
   // Frames delivered and faulty chains returned since the last publishing.
   #batch = 0;
   #batchUrgent = false;
@@ -82,44 +84,65 @@ export class ReceivePath implements QueuePath {
     this.#throttle = context.throttle;
     this.#observer = context.observer;
     this.#faults = context.faults;
-    this.#heads = new Uint16Array(queueSizeMax);
-    this.#lengths = new Uint32Array(queueSizeMax);
+    this.#spread = new ReceiveSpread(context.memory, context.chain, this.#header, queueSizeMax);
   }
 
   attach(queue: Virtqueue): void {
     this.#queue = queue;
   }
 
-  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
-  configure(mergeable: boolean, mtu: number | null): void {
+  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU, the header has 12 or 20 bytes. */
+  configure(mergeable: boolean, mtu: number | null, headerBytes: number): void {
     this.#mergeable = mergeable;
     this.#frameBytesMax = mtu === null ? UNLIMITED : mtu + ETHERNET_HEADER_BYTES;
-    this.#frameBytesOwed = mtu === null ? FRAME_BYTES_USUAL : this.#frameBytesMax;
+    this.#spread.configure(mergeable, mtu === null ? FRAME_BYTES_USUAL : this.#frameBytesMax);
+    this.#header.lengthBytes = headerBytes;
+    this.#headerBytes = headerBytes;
+    this.#reportsHash = headerBytes === NET_HDR_HASH_BYTES;
   }
 
-  /** Delivers or drops one frame, which has just been taken off the wire; the card lives, but the queue may not. */
-  accept(frame: Frame, nowNs: number): void {
+  /**
+   * Delivers or drops one frame, which has just been taken off the wire, and asks for nothing that the driver does not
+   * take; the card lives, but the queue may not. False if the frame is to be segmented and too long for the driver's
+   * buffer: nothing has happened then, and it may be cut.
+   */
+  accept(frame: Frame, nowNs: number): boolean {
     const burst = this.#burst;
     const at = burst.next;
     const lengthBytes = frame.lengthBytes;
-    const neededBytes = HEADER_BYTES + lengthBytes;
-    // Most frames are plain and fit the next buffer. `settle` counts them.
-    if (
-      at < burst.end &&
-      lengthBytes <= this.#frameBytesMax &&
-      (frame.flags | frame.gsoType) === 0 &&
-      burst.words[at + BUFFER_LENGTH]! >= neededBytes
-    ) {
+    const neededBytes = this.#headerBytes + lengthBytes;
+    // Most frames fit the next buffer. `settle` counts them.
+    if (at < burst.end && lengthBytes <= this.#frameBytesMax && burst.words[at + BUFFER_LENGTH]! >= neededBytes) {
       const memory = this.#memory;
       const offset = burst.words[at + BUFFER_OFFSET]!;
       // The copy comes last: what V8 knows of these objects does not outlive a call.
       memory.u32[burst.words[at + BUFFER_USED_WORD]!] = neededBytes;
       this.#burstBytes += lengthBytes;
       burst.next = at + BUFFER_ENTRY;
-      memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-      memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
-    } else if (at === burst.end && this.#takeAhead()) this.accept(frame, nowNs);
-    else this.#acceptOne(frame, nowNs);
+      if (frame.flags === 0 && !this.#reportsHash) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
+      else this.#writeHeader(frame, offset);
+      memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
+      return true;
+    }
+    if (at === burst.end && this.#takeAhead()) return this.accept(frame, nowNs);
+    return this.#acceptOne(frame, nowNs);
+  }
+
+  /** Writes the header of a frame that is delivered in one piece. */
+  #writeHeader(frame: Frame, offset: number): void {
+    this.#header.describe(frame);
+    this.#header.store(this.#memory, offset);
+    if (frame.flags !== 0) this.#countOffloads(frame);
+  }
+
+  /** Counts a frame that is delivered with its checksum or segmentation left to the driver, or validated. */
+  #countOffloads(frame: Frame): void {
+    const statistics = this.#statistics;
+    if ((frame.flags & NEEDS_CSUM) !== 0) statistics.checksumNeeded++;
+    if ((frame.flags & DATA_VALID) !== 0) statistics.checksumValid++;
+    if (frame.gsoType === GSO_NONE) return;
+    statistics.gsoFrames++;
+    statistics.gsoBytes += frame.lengthBytes;
   }
 
   /** Takes chains for the frames to come, if nothing but the ring has to be looked at between them. */
@@ -154,36 +177,36 @@ export class ReceivePath implements QueuePath {
     this.#burstBytes = 0;
   }
 
-  #acceptOne(frame: Frame, nowNs: number): void {
+  #acceptOne(frame: Frame, nowNs: number): boolean {
     this.#settle();
     const queue = this.#queue;
     if (!queue.started) {
       this.refuse(frame, DROP_NOT_READY, nowNs);
-      return;
+      return true;
     }
     const lengthBytes = frame.lengthBytes;
+    if (frame.gsoType !== GSO_NONE && !this.#mergeable && !this.#spread.mayHold(queue, lengthBytes)) return false;
     if (this.#observer !== null) this.#observer.arrived(frame.id, this.#index, lengthBytes, nowNs);
     if (lengthBytes > this.#frameBytesMax && this.#exceedsMtu(frame)) {
       this.#drop(frame, DROP_TOO_LONG, nowNs);
-      return;
-    }
-    // No GUEST_* feature is offered, so a frame that is still to be finished cannot be passed on (NRX-5, NRX-26).
-    if ((frame.flags & NEEDS_CSUM) !== 0 || frame.gsoType !== 0) {
-      this.#drop(frame, DROP_FAULT, nowNs);
-      return;
+      return true;
     }
     const chain = this.#chain;
-    const neededBytes = HEADER_BYTES + lengthBytes;
+    const neededBytes = this.#headerBytes + lengthBytes;
     const taken = queue.take(chain);
     let buffers = 1;
     if (taken === CHAIN && chain.readableCount === 0 && chain.lengths[0]! >= neededBytes) {
       const offset = chain.offsets[0]!;
-      this.#memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-      this.#memory.copyIn(frame.bytes, frame.offset, offset + HEADER_BYTES, lengthBytes);
+      this.#writeHeader(frame, offset);
+      this.#memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
       queue.pushUsed(chain.head, neededBytes);
     } else {
-      buffers = this.#acceptSpread(frame, neededBytes, taken, nowNs);
-      if (buffers === 0) return;
+      buffers = this.#spread.write(queue, frame, taken);
+      if (buffers <= SPREAD_EMPTY) {
+        this.#dropUndelivered(frame, buffers, nowNs);
+        return true;
+      }
+      if (frame.flags !== 0) this.#countOffloads(frame);
     }
     const statistics = this.#statistics;
     statistics.frames++;
@@ -201,6 +224,7 @@ export class ReceivePath implements QueuePath {
       // R5: the throttle looks at the guard after every frame.
       this.finish(nowNs);
     }
+    return true;
   }
 
   finish(nowNs: number): void {
@@ -224,7 +248,7 @@ export class ReceivePath implements QueuePath {
     this.#burst.forget();
   }
 
-  /** Drops a frame because the card as a whole takes none: `why` is DROP_NOT_READY or DROP_SUSPENDED. */
+  /** Drops a frame before it gets to the ring: `why` is a DROP_* reason. */
   refuse(frame: Frame, why: number, nowNs: number): void {
     if (this.#observer !== null) this.#observer.arrived(frame.id, this.#index, frame.lengthBytes, nowNs);
     this.#drop(frame, why, nowNs);
@@ -242,113 +266,38 @@ export class ReceivePath implements QueuePath {
     this.#takesAhead = !this.#filtersUrgent && this.#observer === null;
   }
 
-  /** NCFG-5: the limit is the MTU plus the link header, which is 4 bytes longer in a tagged frame. */
+  /**
+   * NCFG-5: the limit is the MTU plus the link header, which is 4 bytes longer in a tagged frame. It is none for what is
+   * still to be segmented.
+   */
   #exceedsMtu(frame: Frame): boolean {
+    if (frame.gsoType !== GSO_NONE) return false;
     if (frame.lengthBytes > this.#frameBytesMax + VLAN_TAG_BYTES) return true;
     const at = frame.offset + ETHERTYPE_OFFSET;
     return ((frame.bytes[at]! << 8) | frame.bytes[at + 1]!) !== ETHERTYPE_VLAN;
   }
 
-  /**
-   * Delivers a frame that one descriptor does not hold, or deals with the chain that is no good for it. `taken` is what
-   * `take` gave for the first chain. Returns the number of buffers, 0 if the frame was dropped.
-   *
-   * Bounded: a frame costs at most one faulty chain, each chain gives at least a header's worth of room, and the
-   * descriptors read are bounded too, empty ones included.
-   */
-  #acceptSpread(frame: Frame, neededBytes: number, taken: number, nowNs: number): number {
-    const queue = this.#queue;
-    const chain = this.#chain;
-    let filledBytes = 0;
-    let buffers = 0;
-    let descriptors = 0;
-    for (let result = taken; ; result = queue.take(chain)) {
-      if (result === TAKE_EMPTY || result === TAKE_BROKEN) {
-        // NRX-4: all buffers of a frame become visible together, so without the last one none is used.
-        queue.rewind(buffers);
-        this.#dropForWant(frame, result, nowNs);
-        return 0;
-      }
-      descriptors += chain.descriptors;
-      let fault = result === TAKE_FAULT ? queue.fault : this.#unfit(neededBytes);
-      if (fault === FAULT_NONE && descriptors > neededBytes + queue.size) fault = FAULT_CHAIN_TOO_LONG;
-      if (fault === FAULT_RX_TOO_SMALL && !this.#mergeable && frame.lengthBytes > this.#frameBytesOwed) {
-        // No fault: nobody promised room for such a frame.
-        queue.rewind(1);
+  /** Drops a frame that the spread has not written; `result` says why. */
+  #dropUndelivered(frame: Frame, result: number, nowNs: number): void {
+    switch (result) {
+      case SPREAD_TOO_LONG:
         this.#drop(frame, DROP_TOO_LONG, nowNs);
-        return 0;
-      }
-      if (fault !== FAULT_NONE) {
-        this.#returnUnused(buffers);
-        this.#faults.chainFault(this.#index, fault, nowNs);
+        return;
+      case SPREAD_FAULT:
+        this.#statistics.buffers += this.#spread.buffers;
+        this.#batch++;
+        this.#faults.chainFault(this.#index, this.#spread.fault, nowNs);
         this.#drop(frame, DROP_FAULT, nowNs);
-        return 0;
-      }
-      const roomBytes = Math.min(neededBytes - filledBytes, chain.writableBytes);
-      this.#fill(frame, filledBytes, roomBytes);
-      filledBytes += roomBytes;
-      this.#heads[buffers] = chain.head;
-      this.#lengths[buffers] = roomBytes;
-      buffers++;
-      if (filledBytes === neededBytes) break;
+        return;
+      case SPREAD_BROKEN:
+        this.#drop(frame, DROP_FAULT, nowNs);
+        this.#faults.ringFault(this.#index, this.#queue.fault, nowNs);
+        return;
+      default:
+        this.#drop(frame, DROP_NO_BUFFER, nowNs);
+        // What is in the ring already must be seen before the throttle is told that it is full.
+        this.finish(nowNs);
+        this.#throttle.starved(this.#index, nowNs);
     }
-    // NRX-2: the header says how many buffers the frame took, so it is finished last.
-    const u8 = this.#memory.u8;
-    u8[this.#numBuffersLowAt] = buffers;
-    u8[this.#numBuffersHighAt] = buffers >>> 8;
-    for (let i = 0; i < buffers; i++) queue.pushUsed(this.#heads[i]!, this.#lengths[i]!);
-    return buffers;
-  }
-
-  /** Fault of a valid chain that is no receive buffer; the buffer must hold the header, or without merging all. */
-  #unfit(neededBytes: number): number {
-    const chain = this.#chain;
-    if (chain.readableCount !== 0) return FAULT_RX_READABLE;
-    const leastBytes = this.#mergeable ? NET_HDR_BYTES : neededBytes;
-    return chain.writableBytes < leastBytes ? FAULT_RX_TOO_SMALL : FAULT_NONE;
-  }
-
-  /** Writes bytes `fromByte … fromByte + lengthBytes` of header and frame into the chain. */
-  #fill(frame: Frame, fromByte: number, lengthBytes: number): void {
-    const chain = this.#chain;
-    const u8 = this.#memory.u8;
-    let position = fromByte;
-    let left = lengthBytes;
-    for (let segment = 0; left > 0; segment++) {
-      let offset = chain.offsets[segment]!;
-      let room = Math.min(chain.lengths[segment]!, left);
-      left -= room;
-      for (; room > 0 && position < NET_HDR_BYTES; room--) {
-        if (position === NET_HDR_NUM_BUFFERS) this.#numBuffersLowAt = offset;
-        if (position === NET_HDR_NUM_BUFFERS + 1) this.#numBuffersHighAt = offset;
-        u8[offset] = 0;
-        offset++;
-        position++;
-      }
-      if (room > 0) {
-        this.#memory.copyIn(frame.bytes, frame.offset + position - NET_HDR_BYTES, offset, room);
-        position += room;
-      }
-    }
-  }
-
-  /** Gives back the first `buffers` chains of the frame and the one at hand, with length 0. */
-  #returnUnused(buffers: number): void {
-    for (let i = 0; i < buffers; i++) this.#queue.pushUsed(this.#heads[i]!, 0);
-    this.#queue.pushUsed(this.#chain.head, 0);
-    this.#statistics.buffers += buffers + 1;
-    this.#batch++;
-  }
-
-  #dropForWant(frame: Frame, result: number, nowNs: number): void {
-    if (result === TAKE_BROKEN) {
-      this.#drop(frame, DROP_FAULT, nowNs);
-      this.#faults.ringFault(this.#index, this.#queue.fault, nowNs);
-      return;
-    }
-    this.#drop(frame, DROP_NO_BUFFER, nowNs);
-    // What is in the ring already must be seen before the throttle is told that it is full.
-    this.finish(nowNs);
-    this.#throttle.starved(this.#index, nowNs);
   }
 }

@@ -5,7 +5,6 @@
 
 import { FAULT_NONE, FAULT_TX_OFFLOAD, FAULT_TX_OFFLOAD_FIELDS, FAULT_TX_TOO_LONG } from "../faults.ts";
 import type { Frame, FramePort } from "../link/frame-port.ts";
-import type { PayloadSum } from "../offload/internet-checksum.ts";
 import { completeChecksum, hasChecksumField } from "../offload/partial-checksum.ts";
 import type { Segmenter } from "../offload/segmenter.ts";
 import {
@@ -40,7 +39,6 @@ const GSO_FEATURES: readonly (readonly [gsoType: number, feature: number])[] = [
 
 export class TransmitOffloads {
   readonly #port: FramePort;
-  readonly #payloadSum: PayloadSum;
   readonly #segmenter: Segmenter;
   #checksum = false;
   #segmentation = false;
@@ -48,9 +46,8 @@ export class TransmitOffloads {
   readonly #allowed = new Uint8Array(256);
   #frameBytesMax = 0;
 
-  constructor(port: FramePort, payloadSum: PayloadSum, segmenter: Segmenter) {
+  constructor(port: FramePort, segmenter: Segmenter) {
     this.#port = port;
-    this.#payloadSum = payloadSum;
     this.#segmenter = segmenter;
   }
 
@@ -114,7 +111,7 @@ export class TransmitOffloads {
     if (frame.gsoType !== NET_HDR_GSO_NONE) {
       return !port.takesSegmentation || frame.lengthBytes > port.maxFrameBytes;
     }
-    if (!port.takesChecksum) completeChecksum(frame, this.#payloadSum);
+    if (!port.takesChecksum) completeChecksum(frame, this.#segmenter.payloadSum);
     return false;
   }
 

@@ -10,13 +10,11 @@ import { DROP_FAULT, DROP_NO_BUFFER, DROP_NOT_READY, DROP_TOO_LONG } from "../ob
 import {
   ETHERNET_HEADER_BYTES,
   FRAME_BYTES_MAX,
-  NET_F_HASH_REPORT,
   NET_HDR_BYTES,
   NET_HDR_F_NEEDS_CSUM,
   NET_HDR_FLAGS,
   NET_HDR_GSO_NONE,
   NET_HDR_GSO_TYPE,
-  NET_HDR_HASH_BYTES,
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
@@ -87,9 +85,9 @@ export class TransmitPath implements QueuePath {
     this.#queue = queue;
   }
 
-  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU. */
-  configure(features: FeatureNegotiation, mtu: number | null): void {
-    this.#headerBytes = features.has(NET_F_HASH_REPORT) ? NET_HDR_HASH_BYTES : NET_HDR_BYTES;
+  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU, the header has 12 or 20 bytes. */
+  configure(features: FeatureNegotiation, mtu: number | null, headerBytes: number): void {
+    this.#headerBytes = headerBytes;
     const roomBytes = this.#staging.lengthBytes - this.#headerBytes;
     const linkMax = Math.min(this.#port.maxFrameBytes, roomBytes);
     this.#frameBytesMax = mtu === null ? linkMax : Math.min(linkMax, mtu + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES);

@@ -21,7 +21,7 @@ import {
   fold,
   loadBigEndian16,
   onesComplementSum,
-  type PayloadSum,
+  PayloadSum,
   storeBigEndian16,
   transportChecksum,
 } from "./internet-checksum.ts";
@@ -56,7 +56,8 @@ const UDP_LENGTH = 4;
 const UDP_CHECKSUM = 6;
 
 export class Segmenter {
-  readonly #payloadSum: PayloadSum;
+  /** What sums up its payloads, for whoever finishes checksums beside it. */
+  readonly payloadSum = new PayloadSum();
   readonly #layout = new PacketLayout();
   // Null once all of it is cut.
   #frame: Frame | null = null;
@@ -71,10 +72,6 @@ export class Segmenter {
   #doneBytes = 0;
   #segments = 0;
   #fragmentCount = 0;
-
-  constructor(payloadSum: PayloadSum) {
-    this.#payloadSum = payloadSum;
-  }
 
   /** Headers of the frame that `begin` has taken. */
   get layout(): PacketLayout {
@@ -168,7 +165,7 @@ export class Segmenter {
     else storeBigEndian16(bytes, transport + UDP_LENGTH, transportBytes);
     const checksumAt = transport + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM);
     storeBigEndian16(bytes, checksumAt, 0);
-    const sum = this.#payloadSum.of(bytes, transport, transport + transportBytes);
+    const sum = this.payloadSum.of(bytes, transport, transport + transportBytes);
     storeBigEndian16(bytes, checksumAt, transportChecksum(fold(this.#pseudoSum(bytes, at, transportBytes) + sum)));
   }
 
@@ -201,7 +198,7 @@ export class Segmenter {
     const lengthBytes = this.#payloadBytes;
     storeBigEndian16(bytes, at + UDP_LENGTH, lengthBytes);
     storeBigEndian16(bytes, at + UDP_CHECKSUM, 0);
-    const sum = this.#payloadSum.of(bytes, at, at + lengthBytes);
+    const sum = this.payloadSum.of(bytes, at, at + lengthBytes);
     storeBigEndian16(
       bytes,
       at + UDP_CHECKSUM,

@@ -167,7 +167,7 @@ export const MMIO_REGISTERS: readonly RegisterDefinition<MmioTransport>[] = [
   readOnly("Version", MMIO_VERSION, MMIO_VERSION_2, "Version of the register layout.", () => MMIO_VERSION_2),
   readOnly("DeviceID", MMIO_DEVICE_ID, DEVICE_ID_NET, "A network device.", () => DEVICE_ID_NET),
   readOnly("VendorID", MMIO_VENDOR_ID, VENDOR_ID_VIRTIO, "The vendor id of virtio over PCI.", () => VENDOR_ID_VIRTIO),
-  readOnly("DeviceFeatures", MMIO_DEVICE_FEATURES, 0x30bff829, "32 offered features, of the selected word.", (mmio) =>
+  readOnly("DeviceFeatures", MMIO_DEVICE_FEATURES, 0x30bfffaf, "32 offered features, of the selected word.", (mmio) =>
     mmio.card.features.offeredWord(mmio.deviceFeaturesSel),
   ),
   writeOnly(

@@ -226,7 +226,7 @@ export const PCI_COMMON_REGISTERS: readonly RegisterDefinition<PciCommonConfig>[
     "device_feature",
     COMMON_DEVICE_FEATURE,
     4,
-    0x30bff829,
+    0x30bfffaf,
     "32 offered features, of the selected word.",
     (common) => common.card.features.offeredWord(common.deviceFeatureSelect),
   ),

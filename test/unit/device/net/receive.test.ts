@@ -292,10 +292,10 @@ describe("frames that are dropped", () => {
     expect(machine.receive(frameOf(3000))).toHaveLength(2);
   });
 
-  test("are those that wait for a checksum or to be cut, for no such feature is offered (NRX-5, NRX-26)", () => {
+  test("are those whose header does not fit them (NRX-20, NRX-27)", () => {
     const machine = machineWith();
     machine.offerReceiveBuffers([2048, 2048, 2048]);
-    machine.port.arrivals.push({ bytes: frameOf(60), flags: 1 }, { bytes: frameOf(60), gsoType: 1 });
+    machine.port.arrivals.push({ bytes: frameOf(60), flags: 1, csumStart: 59 }, { bytes: frameOf(60), gsoType: 1 });
     machine.port.arrivals.push({ bytes: frameOf(60), flags: 2 });
     machine.poll();
     expect(machine.drops).toEqual([
