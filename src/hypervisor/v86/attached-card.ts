@@ -10,12 +10,11 @@ import type { InterruptPins } from "./interrupt-pins.ts";
 import { IoWindow } from "./io-window.ts";
 import { MemoryWindow } from "./memory-window.ts";
 import type { PciSlot } from "./pci-slot.ts";
-import { restoreCard, saveCard, savedCardIn } from "./saved-card.ts";
+import { restoreCard, STATE_INDEX, StateSlot, saveCard, savedCardIn } from "./saved-card.ts";
 import { WorkLoop } from "./work-loop.ts";
 
 /** Chains of each queue, and frames off the wire, at a time: a stretch of v86's instructions handles fewer. */
 const BUDGET_FRAMES = 256;
-const VIRTIO_NET_STATE = 83;
 const WORD_REGISTERS = new Set(PCI_COMMON_REGISTERS.filter(({ width }) => width === 2).map(({ offset }) => offset));
 
 export interface AttachedParts {
@@ -37,7 +36,7 @@ export class AttachedCard {
   readonly #loop: WorkLoop;
   readonly #windows: readonly { readonly bar: number; readonly window: IoWindow | MemoryWindow }[];
   readonly #onDetach: () => void;
-  readonly #device: { get_state(): unknown[]; set_state(state: unknown): void; reset(): void };
+  readonly #device: StateSlot;
   readonly #originalSetState: EmulatorCpu["set_state"];
   readonly #setState: EmulatorCpu["set_state"];
   #attached = true;
@@ -52,17 +51,15 @@ export class AttachedCard {
     this.#windows = this.#makeWindows();
     parts.slot.plug(parts.transport);
     this.#loop = new WorkLoop(inside, (nowNs) => this.#work(nowNs));
-    this.#device = {
-      get_state: () => saveCard(parts.card, parts.transport, parts.pins, this.#enter()),
-      // Memory is restored after the devices; `#setState` goes on then.
-      set_state: () => {},
-      reset: () => this.#reset(),
-    };
+    this.#device = new StateSlot(
+      () => saveCard(parts.card, parts.transport, parts.pins, this.#enter()),
+      () => this.#reset(),
+    );
     cpu.devices.virtio_net = this.#device;
     this.#originalSetState = cpu.set_state;
     this.#setState = (state) => {
       this.#originalSetState.call(cpu, state);
-      if (this.#attached) this.#restore(state[VIRTIO_NET_STATE]);
+      if (this.#attached) this.#restore(state[STATE_INDEX]);
     };
     cpu.set_state = this.#setState;
   }

@@ -11,6 +11,7 @@ const CONFIG_DATA_PORT = 0xcfc;
 const CONFIG_DATA_PORTS = 4;
 const OFFSET_MASK = 0xfc;
 const SLOTS = 32;
+const HEADER_BYTES = 64;
 const CONFIG_WORDS = 64;
 const INTERRUPT_LINE = 0x3c;
 /** Where the bridge keeps the interrupt line of INTA to INTD; bit 7 says that it leads nowhere. */
@@ -24,13 +25,16 @@ const WRITES: readonly [ConfigWrite, widthBytes: number][] = [
   ["pci_write32", 4],
 ];
 
+/** By slot: who answers there, or null once it was unplugged. */
+type Answering = Map<number, { readonly transport: PciTransport; readonly nowNs: () => number } | null>;
+const redirected = new WeakMap<EmulatorPci, Answering>();
+
 export class PciSlot {
   /** Bus, device and function, as v86 counts them. */
   readonly pciId: number;
   readonly #pci: EmulatorPci;
-  readonly #ports: PortEntry[];
+  readonly #answering: Answering;
   readonly #nowNs: () => number;
-  #transport: PciTransport | null = null;
 
   /**
    * @param slot device number on bus 0
@@ -49,26 +53,27 @@ export class PciSlot {
       );
     }
     this.#pci = pci;
-    this.#ports = ports;
+    this.#answering = redirected.get(pci) ?? redirect(pci, ports);
     this.#nowNs = nowNs;
   }
 
   /** Shows the card on the bus. */
   plug(transport: PciTransport): void {
-    this.#transport = transport;
-    // v86 answers for the slot as soon as it has a space; what the guest reads and writes of it is the card's.
-    const space = Array.from({ length: 4 * CONFIG_WORDS }, (_, at) => transport.readConfig(at, 1, 0));
+    this.#answering.set(this.pciId, { transport, nowNs: this.#nowNs });
+    // v86 answers for the slot as soon as it has a space; what the guest reads and writes of it is the card's. v86 itself
+    // looks at the header only, and behind it lies the window to the BARs, which nobody may read before it is set up.
+    const space = Array.from({ length: 4 * CONFIG_WORDS }, (_, at) =>
+      at < HEADER_BYTES ? transport.readConfig(at, 1, 0) : 0,
+    );
     this.#pci.register_device({ name: "spillway virtio-net", pci_id: this.pciId, pci_space: space, pci_bars: [] });
-    this.#redirectWrites();
-    for (let byte = 0; byte < CONFIG_DATA_PORTS; byte++) this.#redirectReads(byte);
     // No BIOS comes by a card that is plugged into a running machine; its driver reads here which line INTA leads to.
     const line = this.#pci.isa_bridge_space8[BRIDGE_ROUTES + this.#routedPin(transport)]!;
     if ((line & ROUTE_DISABLED) === 0) transport.writeConfig(INTERRUPT_LINE, 1, line, this.#nowNs());
   }
 
-  /** The slot is empty from here on. The redirections stay: v86 itself throws at writes to an empty slot. */
+  /** The slot is empty from here on; it stays redirected, for v86 itself throws at writes to an empty one. */
   unplug(): void {
-    this.#transport = null;
+    this.#answering.set(this.pciId, null);
     this.#pci.devices[this.pciId] = undefined;
     this.#pci.device_spaces[this.pciId] = undefined;
   }
@@ -78,33 +83,41 @@ export class PciSlot {
     const pin = transport.readConfig(INTERRUPT_LINE + 1, 1, 0) - 1;
     return (pin + (this.pciId >> 3) - 1) & 3;
   }
+}
 
-  #redirectWrites(): void {
-    const pci = this.#pci;
-    for (const [name, widthBytes] of WRITES) {
-      const original = pci[name];
-      pci[name] = (address, value) => {
-        const pciId = (address >> 8) & 0xffff;
-        if (pciId !== this.pciId) original.call(pci, address, value);
-        else if (this.#transport !== null) {
-          this.#transport.writeConfig(address & 0xff, widthBytes, value >>> 0, this.#nowNs());
-        } else if (pci.device_spaces[pciId] !== undefined) original.call(pci, address, value);
-      };
-    }
-  }
-
-  #redirectReads(byte: number): void {
-    const entry = this.#ports[CONFIG_DATA_PORT + byte]!;
-    const { read8, read16, read32, device } = entry;
-    const offset = () => (this.#pci.pci_addr32[0]! & OFFSET_MASK) + byte;
-    const read = (widthBytes: number, original: () => number) => {
-      const transport = this.#transport;
-      if (transport === null || ((this.#pci.pci_addr32[0]! >> 8) & 0xffff) !== this.pciId) return original.call(device);
-      // Ports carry signed words.
-      return transport.readConfig(offset(), widthBytes, this.#nowNs()) | 0;
+/** Sends accesses to slots of cards to them, and leaves all others to v86; once for each machine. */
+function redirect(pci: EmulatorPci, ports: readonly PortEntry[]): Answering {
+  const answering: Answering = new Map();
+  redirected.set(pci, answering);
+  for (const [name, widthBytes] of WRITES) {
+    const original = pci[name];
+    pci[name] = (address, value) => {
+      const slot = answering.get(pciIdOf(address));
+      // Another device may have come to a slot that a card has left.
+      const isOthers = slot === undefined || (slot === null && pci.device_spaces[pciIdOf(address)] !== undefined);
+      if (isOthers) original.call(pci, address, value);
+      else slot?.transport.writeConfig(address & 0xff, widthBytes, value >>> 0, slot.nowNs());
     };
-    entry.read8 = () => read(1, read8);
-    entry.read16 = () => read(2, read16);
-    entry.read32 = () => read(4, read32);
   }
+  for (let byte = 0; byte < CONFIG_DATA_PORTS; byte++)
+    redirectReads(pci, ports[CONFIG_DATA_PORT + byte]!, byte, answering);
+  return answering;
+}
+
+function redirectReads(pci: EmulatorPci, entry: PortEntry, byte: number, answering: Answering): void {
+  const { read8, read16, read32, device } = entry;
+  const read = (widthBytes: number, original: () => number) => {
+    const address = pci.pci_addr32[0]!;
+    const slot = answering.get(pciIdOf(address));
+    if (slot === undefined || slot === null) return original.call(device);
+    // Ports carry signed words.
+    return slot.transport.readConfig((address & OFFSET_MASK) + byte, widthBytes, slot.nowNs()) | 0;
+  };
+  entry.read8 = () => read(1, read8);
+  entry.read16 = () => read(2, read16);
+  entry.read32 = () => read(4, read32);
+}
+
+function pciIdOf(address: number): number {
+  return (address >> 8) & 0xffff;
 }

@@ -9,6 +9,22 @@ import type { InterruptPins } from "./interrupt-pins.ts";
 
 const TAG = "spillway-v86";
 const VERSION = 1;
+/** The place of v86's virtio-net in its states. */
+export const STATE_INDEX = 83;
+
+/** What v86 takes for its virtio-net: whoever keeps a state, and has to hear of a reset of the machine. */
+export class StateSlot {
+  readonly get_state: () => unknown[];
+  readonly reset: () => void;
+
+  constructor(getState: () => unknown[], reset: () => void) {
+    this.get_state = getState;
+    this.reset = reset;
+  }
+
+  /** Nothing yet: memory is restored after the devices, and the card's rings lie in it. */
+  set_state(): void {}
+}
 
 interface SavedCard {
   readonly card: CardState;

@@ -15,10 +15,11 @@ export class GuestRam {
   busOffset = 0;
   #next = 0x1000;
 
-  constructor(buffer: SharedArrayBuffer) {
-    this.u8 = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
-    this.u16 = new Uint16Array(buffer);
+  /** Guest address 0 lies at `byteOffset` in the buffer. */
+  constructor(buffer: ArrayBufferLike, byteOffset = 0, sizeBytes = buffer.byteLength - byteOffset) {
+    this.u8 = new Uint8Array(buffer, byteOffset, sizeBytes);
+    this.view = new DataView(buffer, byteOffset, sizeBytes);
+    this.u16 = new Uint16Array(buffer, byteOffset, sizeBytes >> 1);
     this.u8.fill(CANARY);
   }
 

@@ -1,0 +1,208 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { GUEST_PREEMPTED, GUEST_STATE, ITR_LATENCY, LoopbackPort } from "../../../../src/device/index.ts";
+import { patterned } from "../../../conformance/harness/frames.ts";
+import { Machine } from "./machine.ts";
+
+const HEADER = new Uint8Array(12);
+
+describe.each([
+  { bar: "io" as const, acpi: false },
+  { bar: "memory" as const, acpi: false },
+  { bar: "io" as const, acpi: true },
+  { bar: "memory" as const, acpi: true },
+])("a card in v86 with its registers in $bar space, ACPI $acpi", ({ bar, acpi }) => {
+  let machine: Machine;
+  beforeEach(async () => {
+    machine = await Machine.make(acpi);
+    machine.attach({ bar, msix: acpi });
+  });
+  afterEach(() => machine.destroy());
+
+  it("is a virtio network card on the PCI bus, whose ids nobody can write", () => {
+    expect(machine.readConfig(0, 4)).toBe(0x10411af4);
+    machine.writeConfig(0, 4, 0);
+    machine.writeConfig(2, 2, 0);
+    machine.writeConfig(0, 1, 0);
+    expect(machine.readConfig(0, 2)).toBe(0x1af4);
+    expect(machine.readConfig(2, 2)).toBe(0x1041);
+    expect(machine.readConfig(3, 1)).toBe(0x10);
+    expect(machine.card.card.statistics.faults.every((count) => count === 0)).toBe(true);
+  });
+
+  it("receives what v86's network back end sends", () => {
+    const { ram, receive } = machine.bringUp(acpi);
+    const frame = patterned(200);
+    machine.deliver(frame);
+    machine.endOfStretch();
+    const [chain] = receive.collectUsed();
+    expect(chain!.usedLength).toBe(212);
+    expect(ram.bytes(chain!.buffers[0]!.address + 12, 200)).toEqual(frame);
+  });
+
+  it("sends what the driver queues, at the end of the stretch in which it kicked", () => {
+    const { ram, transmit } = machine.bringUp(acpi);
+    const frames = [1, 2, 3].map((seed) => patterned(60 + seed, seed));
+    for (const frame of frames) {
+      transmit.add([{ address: ram.put([...HEADER, ...frame]), length: 12 + frame.length }]);
+      machine.driver.notify(1);
+    }
+    expect(machine.sent).toEqual([]);
+    machine.endOfStretch();
+    expect(machine.sent).toEqual(frames);
+    expect(transmit.collectUsed()).toHaveLength(3);
+  });
+
+  it("goes on when the emulator's memory has grown and lies elsewhere", () => {
+    const { receive } = machine.bringUp(acpi);
+    const memory = machine.cpu.wasm_memory as unknown as { grow(pages: number): void; buffer: ArrayBuffer };
+    const before = memory.buffer;
+    memory.grow(1);
+    expect(memory.buffer).not.toBe(before);
+    machine.deliver(patterned(100));
+    machine.endOfStretch();
+    expect(machine.wordAt(receive.device + 2)).toBe(1);
+  });
+
+  it("tells v86 of every byte that it writes outside of the rings, of which v86 heard when they were enabled", () => {
+    const { ram, receive, transmit } = machine.bringUp(acpi);
+    const told = vi.spyOn(machine.cpu, "jit_dirty_cache");
+    const before = ram.snapshot();
+    machine.deliver(patterned(1000));
+    machine.endOfStretch();
+    const inRing = (at: number) => [receive, transmit].some(({ deviceMayWrite: [from, to] }) => at >= from && at < to);
+    const changed = ram.changedSince(before).filter((at) => !inRing(at));
+    expect(changed.length).toBeGreaterThan(900);
+    const untold = changed.filter((at) => !told.mock.calls.some(([start, end]) => at >= start && at < end));
+    expect(untold).toEqual([]);
+  });
+
+  it("may be put elsewhere by the guest, and is no longer where it was", () => {
+    machine.bringUp(acpi);
+    const { driver } = machine;
+    const { address } = driver.pci.bars[0]!;
+    const elsewhere = bar === "io" ? 0xd000 : 0xe8000000;
+    machine.writeConfig(0x10, 4, elsewhere);
+    expect(driver.status).toBe(15);
+    const read = bar === "io" ? machine.readPort(address + 0x14, 1) : machine.readMemory(address + 0x14, 1);
+    expect(read).toBe(0xff);
+    machine.writeConfig(4, 2, 0);
+    expect(bar === "io" ? machine.readPort(elsewhere + 0x14, 1) : machine.readMemory(elsewhere + 0x14, 1)).toBe(0xff);
+  });
+
+  it("counts frames that are too short or too long for any wire, and delivers none of them", () => {
+    const { receive } = machine.bringUp(acpi);
+    machine.deliver(new Uint8Array(13));
+    machine.deliver(new Uint8Array(65550));
+    machine.endOfStretch();
+    expect(receive.collectUsed()).toEqual([]);
+    expect(machine.card.undelivered).toEqual({ malformed: 2, dropped: 0 });
+  });
+
+  it("counts what its queue has no room for while the emulator does not run", () => {
+    machine.bringUp(acpi);
+    for (let i = 0; i < 1030; i++) machine.deliver(patterned(64));
+    expect(machine.card.undelivered.dropped).toBe(6);
+  });
+
+  it("does not send a frame that is too short, but gives it back and counts it", () => {
+    const { ram, transmit } = machine.bringUp(acpi);
+    transmit.add([{ address: ram.put(new Uint8Array(20)), length: 20 }]);
+    machine.driver.notify(1);
+    machine.endOfStretch();
+    expect(machine.sent).toEqual([]);
+    expect(transmit.collectUsed()).toHaveLength(1);
+    expect(machine.card.card.statistics.queues[1]!.drops.reduce((sum, count) => sum + count, 0)).toBe(1);
+  });
+});
+
+describe("interrupts of a card in v86", () => {
+  it("raise its line between two stretches of instructions, never inside a store, until the driver reads why", async () => {
+    const machine = await Machine.make();
+    machine.attach();
+    const { receive } = machine.bringUp();
+    const { pci } = machine.cpu.devices;
+    const raised = vi.spyOn(pci, "raise_irq");
+    const lowered = vi.spyOn(pci, "lower_irq");
+    machine.deliver(patterned(64));
+    machine.card.poll();
+    expect(receive.collectUsed()).toHaveLength(1);
+    expect(raised).not.toHaveBeenCalled();
+    machine.endOfStretch();
+    expect(raised.mock.calls).toEqual([[10 << 3]]);
+    expect(machine.driver.takeInterruptStatus()).toBe(1);
+    expect(lowered.mock.calls).toEqual([[10 << 3]]);
+    await machine.destroy();
+  });
+
+  it("are requests to the local APIC with MSI-X, edge-triggered, one for each vector", async () => {
+    const machine = await Machine.make(true);
+    machine.attach({ msix: true });
+    const { transmit, ram } = machine.bringUp(true);
+    const words = new Uint32Array(machine.cpu.wasm_memory.buffer, machine.cpu.get_apic_addr(), 46);
+    // The driver has given vector n the data 0x4000 + n: the APIC's vector n.
+    words[32]! |= 0b110;
+    machine.deliver(patterned(64));
+    transmit.add([{ address: ram.put([...HEADER, ...patterned(64)]), length: 76 }]);
+    machine.driver.notify(1);
+    machine.endOfStretch();
+    expect(words[16]).toBe(0b110);
+    expect(words[32]! & 0b110).toBe(0);
+    await machine.destroy();
+  });
+
+  it("come no closer than the latency interval, and v86 is told when to come back", async () => {
+    const machine = await Machine.make();
+    machine.attach({ latencyIntervalNs: 3_000_000_000 });
+    machine.bringUp();
+    machine.deliver(patterned(64));
+    machine.endOfStretch();
+    machine.driver.takeInterruptStatus();
+    machine.deliver(patterned(64));
+    const raised = vi.spyOn(machine.cpu.devices.pci, "raise_irq");
+    machine.endOfStretch();
+    expect(raised).not.toHaveBeenCalled();
+    const dueNs = machine.card.poll();
+    expect(dueNs - machine.card.nowNs()).toBeGreaterThan(2_000_000_000);
+    machine.card.host.write(ITR_LATENCY, 0, machine.card.nowNs());
+    machine.endOfStretch();
+    expect(raised).toHaveBeenCalledTimes(1);
+    await machine.destroy();
+  });
+});
+
+describe("a card in v86 with a port of the embedder's", () => {
+  it("takes frames from there, and wakes a sleeping emulator when it is told", async () => {
+    const machine = await Machine.make();
+    const port = new LoopbackPort();
+    machine.attach({ port });
+    const { ram, receive, transmit } = machine.bringUp();
+    transmit.add([{ address: ram.put([...HEADER, ...patterned(64)]), length: 76 }]);
+    machine.driver.notify(1);
+    machine.endOfStretch();
+    expect(receive.collectUsed()).toHaveLength(1);
+    expect(machine.sent).toEqual([]);
+
+    const woken = vi.spyOn(machine.cpu, "stop_idling").mockImplementation(() => {});
+    machine.card.wakeLoop();
+    expect(woken).not.toHaveBeenCalled();
+    (machine.inside.v86 as unknown as { running: boolean }).running = true;
+    machine.card.wakeLoop();
+    machine.card.wakeLoop();
+    expect(woken).toHaveBeenCalledTimes(1);
+    (machine.inside.v86 as unknown as { running: boolean }).running = false;
+    await machine.destroy();
+  });
+
+  it("asks the host to run a guest that it has stopped", async () => {
+    const machine = await Machine.make();
+    const wakes: number[] = [];
+    machine.attach({ onWake: (vcpu) => wakes.push(vcpu) });
+    machine.bringUp();
+    const { host } = machine.card;
+    host.write(GUEST_STATE, GUEST_PREEMPTED, machine.card.nowNs());
+    machine.deliver(patterned(64));
+    machine.card.poll();
+    expect(wakes).toEqual([0]);
+    await machine.destroy();
+  });
+});
