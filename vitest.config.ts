@@ -4,7 +4,7 @@ import { reporters } from "./test/reporters.ts";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/soak/**", "test/linux/**"],
+    exclude: ["test/soak/**", "test/browser/**", "test/linux/**"],
     globalSetup: ["test/build-dist.ts"],
     testTimeout: 60_000,
     ...reporters(),
