@@ -47,19 +47,24 @@ describe.skipIf(CHROMIUM === undefined && !required)("the card in v86 in a brows
         ...["--disable-background-networking", "--disable-component-update", `--user-data-dir=${profile}`],
         `http://127.0.0.1:${port}/test/browser/page.html`,
       ],
-      { stdio: "ignore" },
+      { stdio: "ignore", detached: true },
     );
     const ended = new Promise<never>((_, reject) => {
       browser.once("exit", (code) => reject(new Error(`the browser ended with ${code} before the page was done`)));
     });
     outcome = await Promise.race([posted, ended]);
+    ended.catch(() => {});
   }, 60_000);
 
-  afterAll(() => {
-    browser?.removeAllListeners("exit");
-    browser?.kill("SIGKILL");
+  afterAll(async () => {
     server?.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    if (browser?.pid !== undefined && browser.exitCode === null) {
+      const ended = new Promise((resolve) => browser.once("exit", resolve));
+      // Its helper processes write to the profile too.
+      process.kill(-browser.pid, "SIGKILL");
+      await ended;
+    }
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   });
 
   const frame = (lengthBytes: number, seed: number) => {
