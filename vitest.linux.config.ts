@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ["test/linux/**/*.test.ts"],
     globalSetup: ["test/linux/debian/prepare.ts"],
-    testTimeout: 60_000,
+    testTimeout: 240_000,
     hookTimeout: 300_000,
     maxWorkers: 2,
     ...reporters(),

@@ -37,7 +37,7 @@ export function fetchIngredients(wanted: string = process.env["SPILLWAY_LINUX_KE
   }
   mkdirSync(CACHE, { recursive: true });
   const kernelRoot = join(CACHE, `kernel-${suite}-${version}`);
-  const programs = join(CACHE, "programs");
+  const programs = join(CACHE, `programs-${PROGRAM_PACKAGES.join("-")}`);
   if (!existsSync(kernelRoot) || !existsSync(programs)) {
     const apt = new PrivateApt(join(CACHE, "apt"), [...new Set(["bookworm", suite])]);
     if (!existsSync(kernelRoot)) apt.unpack([kernelPackage(apt, version, wanted)], kernelRoot);
@@ -55,7 +55,7 @@ export function fetchIngredients(wanted: string = process.env["SPILLWAY_LINUX_KE
   };
 }
 
-const PROGRAM_PACKAGES = ["busybox-static", "ethtool", "libc6", "libmnl0", "seabios"];
+const PROGRAM_PACKAGES = ["busybox-static", "ethtool", "libc6", "libcrypt1", "libmnl0", "perl-base", "seabios"];
 
 /** The newest stock kernel of this version for any i686. */
 function kernelPackage(apt: PrivateApt, version: string, wanted: string): string {

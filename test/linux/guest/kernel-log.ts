@@ -18,7 +18,7 @@ export class KernelLog {
     this.#line = "";
   }
 
-  /** What came so far belongs to the boot, where the kernel warns of its machine. */
+  /** What came so far belongs to the boot, in which the kernel warns of its machine: only traces count of it. */
   endBoot(): void {
     this.#bootLines = this.lines.length;
   }
@@ -26,6 +26,13 @@ export class KernelLog {
   /** Traces at any time, and all that came after the boot. */
   get complaints(): string[] {
     return this.lines.filter((line, index) => index >= this.#bootLines || TRACE.test(line));
+  }
+
+  /** Takes away the complaint that a test has provoked on purpose, or throws if there is none. */
+  expect(pattern: RegExp): void {
+    const index = this.lines.findIndex((line, at) => at >= this.#bootLines && pattern.test(line));
+    if (index < 0) throw new Error(`the kernel did not say ${pattern}: ${this.tail}`);
+    this.lines.splice(index, 1);
   }
 
   get tail(): string {

@@ -35,7 +35,7 @@ export interface BootImages {
 
 /** A boot takes this long on a machine that is busy with other things; one that takes longer hangs. */
 const BOOT_TIMEOUT_MS = 240_000;
-const COMMAND_TIMEOUT_MS = 30_000;
+const COMMAND_TIMEOUT_MS = 120_000;
 
 export class LinuxGuest {
   readonly emulator: V86;

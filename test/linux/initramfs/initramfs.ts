@@ -1,6 +1,6 @@
-/** The guest's first root: the modules that drive the card, busybox, ethtool, and `init.sh`. */
+/** The guest's first root: the modules that drive the card, busybox, ethtool, perl, programs of our own, and `init.sh`. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Ingredients } from "../debian/ingredients.ts";
 import { CpioArchive } from "./cpio.ts";
@@ -8,7 +8,9 @@ import { modulesInOrder } from "./kernel-modules.ts";
 
 const MODULES = ["virtio_pci", "virtio_net", "8021q", "macvlan", "pktgen"];
 const LIBRARY_FOLDER = "lib/i386-linux-gnu";
-const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0"];
+const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", "libcrypt.so.1"];
+const PERL_LIBRARY = "usr/lib/i386-linux-gnu/perl-base";
+const PROGRAMS = join(import.meta.dirname, "programs");
 const LOADER = "lib/ld-linux.so.2";
 
 export function buildInitramfs({ programs, modules }: Ingredients): Buffer {
@@ -23,6 +25,16 @@ export function buildInitramfs({ programs, modules }: Ingredients): Buffer {
   for (const library of LIBRARIES) {
     const path = join(LIBRARY_FOLDER, library);
     archive.file(path, readFileSync(firstOf(join(programs, path), join(programs, "usr", path))));
+  }
+  archive.file("usr/bin/perl", readFileSync(join(programs, "usr/bin/perl")));
+  for (const path of readdirSync(join(programs, PERL_LIBRARY), { recursive: true, encoding: "utf8" })) {
+    const file = join(PERL_LIBRARY, path);
+    // Tables of Unicode, which no program here needs, are half of it.
+    if (/\.(pm|pl|so)$/.test(path) && !path.startsWith("unicore"))
+      archive.file(file, readFileSync(join(programs, file)));
+  }
+  for (const program of readdirSync(PROGRAMS)) {
+    archive.file(join("usr/bin", program), readFileSync(join(PROGRAMS, program)));
   }
   for (const [index, { name, file }] of modulesInOrder(modules, MODULES).entries()) {
     archive.file(`modules/${String(index).padStart(2, "0")}-${name}.ko`, readFileSync(file));

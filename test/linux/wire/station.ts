@@ -3,6 +3,7 @@
  * can ask, send and wait itself. Every frame of the guest is checked.
  */
 
+import type { Address } from "../guest/card-guest.ts";
 import { type Dissection, dissect } from "./dissection.ts";
 import { fragmented, Reassembly } from "./fragments.ts";
 import {
@@ -24,13 +25,8 @@ import {
 } from "./packets.ts";
 import type { SentFrame, TestWire } from "./test-wire.ts";
 
-export interface StationAddress {
-  readonly mac: string;
-  readonly ip: string;
-}
-
 /** What a wait may take on a busy machine. */
-const WAIT_TIMEOUT_MS = 20_000;
+const WAIT_TIMEOUT_MS = 60_000;
 const ECHO_ID = 0x5157;
 
 interface Waiter {
@@ -43,7 +39,7 @@ export class Station {
   readonly mac: string;
   readonly ip: string;
   /** Of the guest: where frames of this station go. */
-  readonly guest: StationAddress;
+  readonly guest: { mac: string; ip: string };
   /** Largest packet that this station sends. */
   mtu = 1500;
   /** What was wrong with frames of the guest, in words. */
@@ -56,11 +52,11 @@ export class Station {
   #sequence = 0;
   #packetId = 0;
 
-  constructor(wire: TestWire, own: StationAddress, guest: StationAddress) {
+  constructor(wire: TestWire, own: Address, guest: Address) {
     this.wire = wire;
     this.mac = own.mac;
     this.ip = own.ip;
-    this.guest = guest;
+    this.guest = { ...guest };
     wire.onFrame = (sent) => this.#take(sent);
   }
 
