@@ -1,14 +1,13 @@
 /**
  * A learning switch (IEEE 802.1Q §8.6, one VLAN): frames go to the port where their station was heard, or everywhere if
- * nobody knows where that is. Cards are plugged into its ports; it has no clock and no loop of its own. A frame goes into
- * the queues of those that are to have it at the call that sends it, and each fetches it when it likes: whoever does not
- * loses its own frames only.
+ * nobody knows where that is. It has no clock and no loop of its own. A frame goes into the queues of those that are to
+ * have it at the call that sends it, and each fetches it when it likes: whoever does not loses its own frames only.
  */
 
-import type { Frame } from "../../device/link/frame-port.ts";
+import { Frame } from "../../device/link/frame-port.ts";
 import { AddressTable, NO_PORT } from "./address-table.ts";
 import { FrameViews } from "./frame-views.ts";
-import { SwitchPort, type SwitchPortOptions } from "./switch-port.ts";
+import { ownerTakesChecksum, ownerTakesSegmentation, SwitchPort, type SwitchPortOptions } from "./switch-port.ts";
 
 export interface LearningSwitchOptions {
   readonly ports: readonly SwitchPortOptions[];
@@ -27,6 +26,7 @@ const ETHERNET_HEADER_BYTES = 14;
 export class LearningSwitch {
   readonly ports: readonly SwitchPort[];
   readonly addresses: AddressTable;
+  readonly #frame = new Frame(new Uint8Array(0));
 
   /** @throws RangeError for an option out of range; the message says what was got and what is allowed */
   constructor({ ports, addressesPerPort, ageingNs }: LearningSwitchOptions) {
@@ -41,13 +41,29 @@ export class LearningSwitch {
     if (!(ageing > 0)) throw new RangeError(`ageingNs: got ${ageing}, allowed is a number above 0`);
     this.addresses = new AddressTable(ports.length, perPort, ageing);
     // A frame may have to go to any port, so a card must finish what one of them does not take.
-    const takesChecksum = ports.every((port) => port.takesChecksum !== false);
-    const takesSegmentation = ports.every((port) => port.takesSegmentation !== false);
+    const takesChecksum = ports.every(ownerTakesChecksum);
+    const takesSegmentation = ports.every(ownerTakesSegmentation);
     this.ports = ports.map((options, index) => {
       const views = new FrameViews();
       const forward = (frame: Frame, nowNs: number): boolean => this.#forward(index, frame, views, nowNs);
       return new SwitchPort(options, takesChecksum, takesSegmentation, forward);
     });
+  }
+
+  /** Fetches frames from the ports that have a peer, at most `budgetFrames` from each; returns how many there were. */
+  poll(nowNs: number, budgetFrames: number): number {
+    let frames = 0;
+    for (let port = 0; port < this.ports.length; port++) {
+      frames += this.ports[port]!.fetch(this.#frame, budgetFrames, nowNs);
+    }
+    return frames;
+  }
+
+  /** When `poll` is to be called next, ns: Infinity if no peer knows of a frame. */
+  nextDeadlineNs(): number {
+    let nextNs = Number.POSITIVE_INFINITY;
+    for (let port = 0; port < this.ports.length; port++) nextNs = Math.min(nextNs, this.ports[port]!.nextFetchNs);
+    return nextNs;
   }
 
   /** False if nobody got the frame, and somebody should have. */
@@ -71,12 +87,11 @@ export class LearningSwitch {
       counters.local++;
       return true;
     }
-    const content = views.of(frame);
-    if (to !== NO_PORT) return this.ports[to]!.enqueue(frame, content, nowNs);
+    if (to !== NO_PORT) return this.ports[to]!.enqueue(frame, views, nowNs);
     counters.flooded++;
     let taken = 0;
     for (let port = 0; port < this.ports.length; port++) {
-      if (port !== from && this.ports[port]!.enqueue(frame, content, nowNs)) taken++;
+      if (port !== from && this.ports[port]!.enqueue(frame, views, nowNs)) taken++;
     }
     return taken > 0 || this.ports.length === 1;
   }

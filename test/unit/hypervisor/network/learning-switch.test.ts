@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { Frame } from "../../../../src/device/link/frame-port.ts";
+import { Frame, type FramePort } from "../../../../src/device/link/frame-port.ts";
+import { LoopbackPort } from "../../../../src/device/link/loopback.ts";
 import { LearningSwitch, type LearningSwitchOptions } from "../../../../src/hypervisor/network/learning-switch.ts";
-import { BROADCAST, contentOf, drain, frameBetween, stationMac } from "./frames.ts";
+import { BROADCAST, contentOf, drain, frameBetween, type Received, stationMac } from "./frames.ts";
 
 const MULTICAST = [0x01, 0x00, 0x5e, 0, 0, 1];
 const [A, B, C, X] = [stationMac(1), stationMac(2), stationMac(3), stationMac(99)] as const;
@@ -154,9 +155,59 @@ describe("a learning switch", () => {
     [{ ports: [{}], addressesPerPort: 0 }, /addressesPerPort: got 0, allowed is a whole number from 1/],
     [{ ports: [{}], ageingNs: Number.NaN }, /ageingNs: got NaN, allowed is a number above 0/],
     [{ ports: [{ queueBytes: 1000 }] }, /capacity of a frame ring is 1000 bytes; it must be a power of two/],
-    [{ ports: [{ queueBytes: 65536 }] }, /for frames of 65553 it must be at least/],
+    [{ ports: [{ queueBytes: 65536 }] }, /for frames of 65597 it must be at least/],
   ])("refuses options that make no sense: %j", (options, message) => {
     expect(() => new LearningSwitch(options)).toThrow(message);
+  });
+});
+
+describe("a port with a peer", () => {
+  /** A wire's end that takes two frames, and has some to give. */
+  function makePeer(options: { takesSegmentation?: boolean } = {}) {
+    const queue = new LoopbackPort(16);
+    const taken: Received[] = [];
+    const peer: FramePort = {
+      maxFrameBytes: 1514,
+      takesChecksum: true,
+      takesSegmentation: options.takesSegmentation ?? true,
+      receive: (frame, nowNs) => queue.receive(frame, nowNs),
+      nextArrivalNs: () => queue.nextArrivalNs(),
+      transmit: (frame) => taken.length < 2 && taken.push(contentOf(frame)) > 0,
+    };
+    return { peer, queue, taken };
+  }
+
+  it("sends frames for it through the peer at once, and counts those that it does not take", () => {
+    const { peer, taken } = makePeer();
+    const network = new LearningSwitch({ ports: [{}, { peer }] });
+    const sent = [1, 2, 3].map((id) => network.ports[0]!.transmit(frameBetween(B, A, id), 0));
+    expect(sent).toEqual([true, true, false]);
+    expect(taken.map(({ id }) => id)).toEqual([1, 2]);
+    expect(network.ports[1]!.counters).toMatchObject({ queued: 2, queueFull: 1 });
+    expect(network.ports[0]!.transmit(frameBetween(B, A, 4, 1515), 0)).toBe(false);
+    expect(network.ports[1]!.counters.tooLong).toBe(1);
+  });
+
+  it("fetches the peer's frames when it is polled, no more than it is told to", () => {
+    const { peer, queue } = makePeer();
+    const network = new LearningSwitch({ ports: [{}, { peer }] });
+    expect(network.nextDeadlineNs()).toBe(Number.POSITIVE_INFINITY);
+    for (let id = 1; id <= 3; id++) queue.transmit(frameBetween(A, B, id), 70 + id);
+    expect(network.nextDeadlineNs()).toBe(71);
+    expect(network.poll(100, 2)).toBe(2);
+    expect(waiting(network)).toEqual([[1, 2], []]);
+    expect(network.poll(100, 2)).toBe(1);
+    expect(waiting(network)).toEqual([[3], []]);
+  });
+
+  it("takes what the peer takes, unless it is said otherwise", () => {
+    const { peer } = makePeer({ takesSegmentation: false });
+    expect(new LearningSwitch({ ports: [{}, { peer }] }).ports[0]).toMatchObject({
+      takesChecksum: true,
+      takesSegmentation: false,
+    });
+    const told = new LearningSwitch({ ports: [{}, { peer, takesSegmentation: true, takesChecksum: false }] });
+    expect(told.ports[0]).toMatchObject({ takesChecksum: false, takesSegmentation: true });
   });
 });
 
