@@ -138,9 +138,10 @@ export class AttachedCard {
 
   /** Between two stretches of instructions. What the driver kicked for meanwhile is done here, in one go. */
   #work(nowNs: number): number {
-    const { card, memory, pins } = this.#parts;
+    const { card, memory, pins, busPort } = this.#parts;
     memory.follow();
     card.poll(nowNs, BUDGET_FRAMES);
+    busPort?.announce(card.config.mac);
     pins.flush();
     return card.nextDeadlineNs() - nowNs;
   }

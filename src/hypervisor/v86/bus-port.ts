@@ -30,6 +30,7 @@ export class BusPort implements FramePort {
   #head = 0;
   #count = 0;
   #oldestNs = Number.POSITIVE_INFINITY;
+  readonly #announced = new Uint8Array(6);
 
   /** @param id of the network: 0, or 1 if the machine has a card of v86's own */
   constructor(bus: EmulatorBus, id: number, nowNs: () => number, onArrival: () => void) {
@@ -40,8 +41,13 @@ export class BusPort implements FramePort {
     bus.register(`net${id}-receive`, this.#listener);
   }
 
-  /** Tells back ends that answer for the network what address the card has. */
+  /**
+   * Tells back ends that answer for the network what address the card has, unless they know. They send to no other, and
+   * the driver may give the card another at any time.
+   */
   announce(mac: ArrayLike<number>): void {
+    if (this.#announced.every((byte, i) => byte === mac[i])) return;
+    for (let i = 0; i < this.#announced.length; i++) this.#announced[i] = mac[i]!;
     const text = Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
     this.#bus.send(`net${this.#id}-mac`, text);
   }

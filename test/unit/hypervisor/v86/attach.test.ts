@@ -89,6 +89,18 @@ describe.each([
     expect(bar === "io" ? machine.readPort(elsewhere + 0x14, 1) : machine.readMemory(elsewhere + 0x14, 1)).toBe(0xff);
   });
 
+  it("may be moved by the guest for ever, each BAR by turns", () => {
+    machine.bringUp(acpi);
+    const [first, second] = bar === "io" ? [0xd000, 0xe000] : [0xe8000000, 0xe9000000];
+    for (let i = 0; i < 10_000; i++) {
+      for (const address of [second, first]) machine.writeConfig(0x10, 4, address);
+      if (acpi) for (const address of [0xe9008000, 0xe8008000]) machine.writeConfig(0x18, 4, address);
+    }
+    expect(machine.driver.status).toBe(15);
+    expect(machine.readMemory(0xe8010000, 1)).toBe(0xff);
+    expect(machine.readMemory(0xe9008000, 1)).toBe(0xff);
+  });
+
   it("counts frames that are too short or too long for any wire, and delivers none of them", () => {
     const { receive } = machine.bringUp(acpi);
     machine.deliver(new Uint8Array(13));
@@ -112,6 +124,27 @@ describe.each([
     expect(machine.sent).toEqual([]);
     expect(transmit.collectUsed()).toHaveLength(1);
     expect(machine.card.card.statistics.queues[1]!.drops.reduce((sum, count) => sum + count, 0)).toBe(1);
+  });
+});
+
+describe("v86's network back ends", () => {
+  it("hear of the card's address, and of another that its driver gives it or that comes with a saved state", async () => {
+    const machine = await Machine.make();
+    const told: string[] = [];
+    machine.inside.bus.register("net0-mac", (mac: string) => told.push(mac));
+    machine.attach();
+    machine.endOfStretch();
+    machine.endOfStretch();
+    expect(told).toEqual(["02:00:00:00:00:01"]);
+    machine.card.card.config.setMac(Uint8Array.of(0x02, 0, 0, 0, 0, 9), 0);
+    machine.endOfStretch();
+    const state = await machine.emulator.save_state();
+    machine.emulator.restart();
+    machine.endOfStretch();
+    await machine.emulator.restore_state(state);
+    machine.endOfStretch();
+    expect(told).toEqual(["02:00:00:00:00:01", "02:00:00:00:00:09", "02:00:00:00:00:01", "02:00:00:00:00:09"]);
+    await machine.destroy();
   });
 });
 
