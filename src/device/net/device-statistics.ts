@@ -92,6 +92,7 @@ export class DeviceStatistics {
   /** STATS_GET: the replies of a queue, one for each type of a bitmap that `hasTypes` has passed (NSTAT-4, NSTAT-5). */
   writeReplies(slot: number, low: number, high: number, result: ResultWriter): void {
     const queue = this.#statistics.queues[slot]!;
+    queue.wrap();
     for (const { type, counters } of TYPES) {
       if ((low & lowBit(type)) === 0 && (high & highBit(type)) === 0) continue;
       result.u8(type);

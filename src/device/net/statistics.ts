@@ -6,6 +6,7 @@
 import { FAULTS } from "../faults.ts";
 import { DROP_SUSPENDED } from "../observer.ts";
 
+const COUNTER_LIMIT = 2 ** 53;
 const DROP_REASON_COUNT = DROP_SUSPENDED + 1;
 
 /**
@@ -44,6 +45,13 @@ export class QueueStatistics {
 
   get dropped(): number {
     return sum(this.drops);
+  }
+
+  /** A double counts whole numbers up to 2^53; what has run over goes on from zero (NSTAT-7). */
+  wrap(): void {
+    for (const [name, value] of Object.entries(this)) {
+      if (typeof value === "number" && value >= COUNTER_LIMIT) Object.assign(this, { [name]: value - COUNTER_LIMIT });
+    }
   }
 
   saveState(): CountersState {

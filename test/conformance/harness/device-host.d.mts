@@ -72,5 +72,6 @@ export class DeviceHost {
   setLinkUp(up: boolean): void;
   announce(): void;
   statistics(): HostStatistics;
+  setCounter(slot: number, name: string, value: number): void;
   replaceBySaved(): void;
 }

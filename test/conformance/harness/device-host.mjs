@@ -200,6 +200,11 @@ export class DeviceHost {
     return { faults, filtered: statistics.filtered, resets: statistics.resets, queues };
   }
 
+  /** Sets a counter of a queue, as if so much had happened. */
+  setCounter(slot, name, value) {
+    this.#card.statistics.queues[slot][name] = value;
+  }
+
   /** Another card goes on in place of this one, from its saved state. */
   replaceBySaved() {
     const state = JSON.parse(JSON.stringify(this.#card.saveState(this.#nowNs)));

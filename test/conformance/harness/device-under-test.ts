@@ -210,7 +210,7 @@ export class DeviceUnderTest {
     this.poll();
   }
 
-  /** A command on the control queue; returns what the card answers: the ack last, a result of `resultBytes` before. */
+  /** A command on the control queue; returns what the card answers: the ack, then a result of `resultBytes`. */
   command(commandClass: number, command: number, data: ArrayLike<number>, resultBytes = 0): Uint8Array {
     const out = this.ram.put([commandClass, command, ...Array.from(data)]);
     const answer = this.ram.alloc(resultBytes + 1);
@@ -290,6 +290,11 @@ export class DeviceUnderTest {
 
   statistics(): HostStatistics {
     return this.#place.call("statistics");
+  }
+
+  /** Sets a counter of the queue in a slot, as if so much had happened: what it counts would take years. */
+  setCounter(slot: number, name: "frames" | "bytes", value: number): void {
+    this.#place.call("setCounter", slot, name, value);
   }
 
   /** The card is saved, and another goes on from there. */
