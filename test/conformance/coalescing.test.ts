@@ -50,8 +50,8 @@ conformance("RX_SET and TX_SET that cannot be carried out answer ERR and change 
   expect(set(dut, COAL_RX_SET, 5, 100)).toBe(OK);
   expect(set(dut, COAL_TX_SET, 6, 200)).toBe(OK);
   for (const command of [COAL_RX_SET, COAL_TX_SET] as const) {
-    expect(dut.command(...command, [1, 0, 0, 0, 2, 0, 0])[0]).toBe(ERR);
-    expect(dut.command(...command, [])[0]).toBe(ERR);
+    expect(dut.command(command[0], command[1], [1, 0, 0, 0, 2, 0, 0])[0]).toBe(ERR);
+    expect(dut.command(command[0], command[1], [])[0]).toBe(ERR);
   }
   expect([parametersOf(dut, RX), parametersOf(dut, TX)]).toEqual([
     [5, 100],
