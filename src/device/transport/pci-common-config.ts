@@ -5,7 +5,7 @@
 
 import { FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
 import type { NetCard } from "../net/net-card.ts";
-import { F_NOTIF_CONFIG_DATA, F_RING_RESET } from "../spec/virtio.ts";
+import { F_NOTIF_CONFIG_DATA, F_RING_PACKED, F_RING_RESET } from "../spec/virtio.ts";
 import {
   COMMON_ADMIN_QUEUE_INDEX,
   COMMON_ADMIN_QUEUE_NUM,
@@ -186,6 +186,13 @@ function address(name: string, offset: number, area: number): RegisterDefinition
 
 const AREA_NAMES = ["descriptor", "driver", "device"];
 
+/** PCOM-15: only packed rings have sizes that are no power of two. */
+function shownQueueSize({ card, queueSelect }: PciCommonConfig): number {
+  const size = card.queues.sizeOf(queueSelect);
+  const isPowerOfTwo = (size & (size - 1)) === 0;
+  return isPowerOfTwo || card.features.has(F_RING_PACKED) ? size : 0;
+}
+
 /** The driver must not write 0 (§4.1.4.3.2). */
 function writeQueueEnable({ card, queueSelect }: PciCommonConfig, value: number, nowNs: number): void {
   if (!card.queues.exists(queueSelect)) card.guestFault(FAULT_QUEUE_INDEX, nowNs);
@@ -296,8 +303,8 @@ export const PCI_COMMON_REGISTERS: readonly RegisterDefinition<PciCommonConfig>[
     COMMON_QUEUE_SIZE,
     2,
     1024,
-    "Size of the queue: the largest, or what the driver has written; 0 if the queue does not exist.",
-    (common) => common.card.queues.sizeOf(common.queueSelect),
+    "Size of the queue: the largest, or what the driver has written; 0 if the queue does not exist, or cannot have it.",
+    shownQueueSize,
     (common, value, nowNs) => {
       const setup = common.card.queues.setupOf(common.queueSelect, nowNs);
       if (setup !== null) setup.size = value;

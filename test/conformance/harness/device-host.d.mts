@@ -52,6 +52,13 @@ export interface HostStatistics {
   readonly queues: readonly { frames: number; bytes: number; buffers: number; kicks: number; dropped: number }[];
 }
 
+export interface Interrupt {
+  readonly vector: number;
+  readonly why: number;
+  /** What the interrupt status register, or the ISR, held when the interrupt was sent. */
+  readonly status: number;
+}
+
 export class DeviceHost {
   constructor(device: unknown, buffer: SharedArrayBuffer);
   polling: boolean;
@@ -64,7 +71,7 @@ export class DeviceHost {
   turn(): number;
   inject(arrivals: readonly WireFrame[]): void;
   takeSent(): SentFrame[];
-  takeInterrupts(): { vector: number; why: number }[];
+  takeInterrupts(): Interrupt[];
   isLineAsserted(): boolean;
   takeWakes(): { vcpu: number; why: number }[];
   setWire(properties: WireProperties): void;

@@ -88,16 +88,19 @@ export class DeviceHost {
     this.#interrupts = [];
     this.#wakes = [];
     const wake = (vcpu, why) => this.#wakes.push({ vcpu, why });
+    const interrupted = (vector, why) => {
+      this.#interrupts.push({ vector, why, status: this.#card.interruptStatus.value });
+    };
     const interrupts = onPci
       ? new PciInterrupts({
-          message: (address, data) => this.#interrupts.push({ vector: vectorOfMessage(address, data), why: -1 }),
+          message: (address, data) => interrupted(vectorOfMessage(address, data), -1),
           line: (asserted) => {
             this.#lineAsserted = asserted;
-            if (asserted) this.#interrupts.push({ vector: 0, why: -1 });
+            if (asserted) interrupted(0, -1);
           },
           wake,
         })
-      : { notify: (vector, why) => this.#interrupts.push({ vector, why }), wake };
+      : { notify: interrupted, wake };
     this.#lineAsserted = false;
     this.#card = new NetCard({
       memory: new GuestMemory(this.#buffer, undefined, undefined, translated ? translator : null),

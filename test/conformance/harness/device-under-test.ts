@@ -3,7 +3,7 @@
  * standard alone and does what tests say, legal or not.
  */
 
-import type { CardOptions, HostStatistics, SentFrame, WireFrame, WireProperties } from "./device-host.mjs";
+import type { CardOptions, HostStatistics, Interrupt, SentFrame, WireFrame, WireProperties } from "./device-host.mjs";
 import { GuestRam } from "./guest-ram.ts";
 import { MmioDriver } from "./mmio-driver.ts";
 import { ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURE_BIT, FEATURES_OK, type Feature, NET_HEADER_BYTES } from "./numbers.ts";
@@ -259,7 +259,7 @@ export class DeviceUnderTest {
    * Interrupts since last asked. On PCI `vector` is what the message's data says, with INTx each rising edge of the line
    * is an interrupt; `why` is known on MMIO alone, and -1 otherwise.
    */
-  interrupts(): { vector: number; why: number }[] {
+  interrupts(): Interrupt[] {
     return this.#place.call("takeInterrupts");
   }
 

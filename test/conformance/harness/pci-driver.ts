@@ -8,6 +8,7 @@ import {
   CFG_DEVICE,
   CFG_ISR,
   CFG_NOTIFY,
+  CFG_PCI,
   COMMON,
   type CommonField,
   MSIX_ENABLE,
@@ -140,6 +141,26 @@ export class PciDriver implements TransportDriver {
     const [offset, bytes] = COMMON[field];
     this.pci.writeBar(bar, base + offset, Math.min(bytes, 4), value % 2 ** 32);
     if (bytes === 8) this.pci.writeBar(bar, base + offset + 4, 4, Math.floor(value / 2 ** 32));
+  }
+
+  /** A read of a BAR through the window of the PCI_CFG capability (§4.1.4.9). */
+  windowRead(bar: number, offset: number, widthBytes: number): number {
+    const at = this.#setWindow(bar, offset, widthBytes);
+    return this.pci.read(at, widthBytes);
+  }
+
+  windowWrite(bar: number, offset: number, widthBytes: number, value: number): void {
+    const at = this.#setWindow(bar, offset, widthBytes);
+    this.pci.write(at, widthBytes, value);
+  }
+
+  /** Says what the window shows, and gives the place of its data in configuration space. */
+  #setWindow(bar: number, offset: number, widthBytes: number): number {
+    const { at } = this.structure(CFG_PCI);
+    this.pci.write(at + 4, 1, bar);
+    this.pci.write(at + 8, 4, offset);
+    this.pci.write(at + 12, 4, widthBytes);
+    return at + 16;
   }
 
   get status(): number {
