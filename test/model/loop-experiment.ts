@@ -1,7 +1,7 @@
 /**
  * The real loop of a vCPU under the explorer: VcpuLoop, Vcpu, the driver's receive queue, the host's end of the control
  * block, the card's receive path and its throttle are the project's code. Typed again here, for they sit inside larger
- * classes, are the takeover of a state (DeviceGuest), the device's loop (DeviceLoop) and the host's turn (ThreadHost).
+ * classes, are the takeover of a state (CardBlock), the device's loop (DeviceLoop) and the host's turn (ThreadHost).
  */
 
 import { Frame } from "../../src/device/link/frame-port.ts";
@@ -292,7 +292,7 @@ class Card {
     if (statistics.frames > before) this.delivered.push(id);
   }
 
-  /** DeviceGuest.#takeState. */
+  /** CardBlock.takeState. */
   #takeState(): void {
     const word = Atomics.load(this.#words, STATE);
     if (word === this.#takenState) return;

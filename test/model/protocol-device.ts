@@ -46,7 +46,7 @@ export const deviceStep: Step = (s, emit, options) => {
         n.device = LOOK_STATE;
       });
       return;
-    case LOOK_STATE: // DeviceGuest.#takeState: const word = Atomics.load(words, STATE)
+    case LOOK_STATE: // CardBlock.takeState: const word = Atomics.load(words, STATE)
       emit("device: looks at STATE", (n) => {
         n.device = POLL;
         if (s.word === s.taken) return;
@@ -89,7 +89,7 @@ export const deviceStep: Step = (s, emit, options) => {
         activated(n, options);
       });
       return;
-    case STORE_ECHO: // DeviceGuest.#takeState: Atomics.store(words, STATE_ECHO, word)
+    case STORE_ECHO: // CardBlock.takeState: Atomics.store(words, STATE_ECHO, word)
       emit("device: stores STATE_ECHO", (n) => {
         n.taken = s.taking;
         n.echo = s.taking;

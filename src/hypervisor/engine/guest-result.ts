@@ -1,7 +1,7 @@
 import type { NetCard } from "../../device/index.ts";
 import type { FrameIntake } from "../../guest/frame-intake.ts";
 import { distributionOf, type SampleLog } from "../report/percentiles.ts";
-import type { GuestResult } from "../report/result.ts";
+import type { GuestResult, LinuxCounts } from "../report/result.ts";
 import type { Wire } from "./wire.ts";
 
 /** What the card of a guest counted; plain data, so that a thread can send it. */
@@ -63,7 +63,14 @@ export function readerCounts(read: number, intake: FrameIntake): ReaderCounts {
   return { read, lost, duplicated, reordered, corrupted, ...intake.log.toTransfer() };
 }
 
-export function guestResult(name: string, card: CardCounts, reader: ReaderCounts, host: HostCounts): GuestResult {
+/** `linux` is what the guest's own kernel counted, null for a guest that is none. */
+export function guestResult(
+  name: string,
+  card: CardCounts,
+  reader: ReaderCounts,
+  host: HostCounts,
+  linux: LinuxCounts | null = null,
+): GuestResult {
   const [latency, guard, urgent, wake, config] = card.notifications as [number, number, number, number, number];
   const [byOverflow, byGuard, byUrgent, byConfig] = card.wakes as [number, number, number, number];
   return {
@@ -97,5 +104,6 @@ export function guestResult(name: string, card: CardCounts, reader: ReaderCounts
     latencyNs: distributionOf(reader.latencyNs),
     latencyCutNs: distributionOf(reader.latencyCutNs),
     latencyInactiveNs: distributionOf(reader.latencyInactiveNs),
+    ...(linux === null ? {} : { linux }),
   };
 }

@@ -11,6 +11,25 @@ export interface Distribution {
   readonly max: number | null;
 }
 
+/** What a Linux guest's own kernel counted during the run. */
+export interface LinuxCounts {
+  /** Interrupts of its card's line (/proc/interrupts). */
+  readonly interrupts: number;
+  /** Of its interface (/proc/net/dev). */
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txPackets: number;
+  /** Of all its CPUs (/proc/net/softnet_stat): packets handled, dropped for a full backlog, polls cut off. */
+  readonly softnetProcessed: number;
+  readonly softnetDropped: number;
+  readonly softnetSqueezed: number;
+  /** Datagrams for a port that nobody listens on, whose checksum is right, and such whose checksum is wrong (/proc/net/snmp). */
+  readonly udpNoPorts: number;
+  readonly udpChecksumErrors: number;
+}
+
 export interface GuestResult {
   readonly name: string;
   readonly arrived: number;
@@ -50,6 +69,8 @@ export interface GuestResult {
   readonly latencyNs: Distribution;
   readonly latencyCutNs: Distribution;
   readonly latencyInactiveNs: Distribution;
+  /** With guests of kind linux alone. */
+  readonly linux?: LinuxCounts;
 }
 
 export interface RunResult {

@@ -5,7 +5,6 @@ import {
   EXIT_REQUEST,
   EXIT_VALUE,
   EXIT_WIDTH,
-  HOST_DOORBELL,
   INTERRUPT_STATUS,
   PENDING,
   POST_ENTRIES,
@@ -13,40 +12,21 @@ import {
   POST_HEAD,
   POST_RING,
   POST_TAIL,
-  PROGRAM_FREE_MIN,
-  PROGRAM_LATENCY,
-  PROGRAM_OVERFLOW,
-  PROGRAM_SLICE_END_HIGH,
-  PROGRAM_SLICE_END_LOW,
-  SEEN_ARRIVED,
-  SEEN_DELIVERED,
-  SEEN_FREE,
-  SEEN_WAKE_LATENCY,
-  STATE,
-  STATE_ECHO,
-  STATE_POSTED_HIGH,
-  STATE_POSTED_LOW,
   VCPU_DOORBELL,
-  WAKE_REASON,
-  WAKE_SEQ,
 } from "../../../device/spec/control-block.ts";
-import { GUEST_ACTIVE, GUEST_PREEMPTED } from "../../../device/spec/throttle-registers.ts";
 import { INTERRUPT_CONFIG_CHANGE } from "../../../device/spec/virtio.ts";
 import type { EventLog } from "../../events/event.ts";
-import type { ThrottleProgram } from "../../governor/observation.ts";
 import { ringDoorbell } from "../../machine/doorbell.ts";
 import { copyWithinOf } from "../../machine/shared-ram.ts";
 import { SampleLog } from "../../report/percentiles.ts";
 import type { Scenario } from "../../scenario/scenario.ts";
 import { CardRecorder } from "../card-recorder.ts";
 import { cardMtu, sendStagingBytes } from "../guest-settings.ts";
-import { ThrottleProgrammer } from "../throttle-programmer.ts";
 import { macOf, makeWire, stagingBytesFor, type Wire } from "../wire.ts";
+import { CardBlock } from "./card-block.ts";
 import type { DeviceGuestTask } from "./device-task.ts";
 
-const TWO_TO_32 = 2 ** 32;
 const VECTOR = 0;
-const RECEIVE_QUEUE = 0;
 
 /** What the device thread measures beside the card's own counters, over all guests. */
 export interface DeviceSamples {
@@ -64,21 +44,11 @@ export class DeviceGuest {
   readonly wire: Wire;
   readonly notifyNs = new SampleLog();
   readonly #words: Int32Array;
-  readonly #system: Int32Array;
   readonly #mmio: MmioTransport;
-  readonly #throttle: ThrottleProgrammer;
+  readonly #block: CardBlock;
   readonly #samples: DeviceSamples;
-  readonly #program: ThrottleProgram = {
-    latencyNs: 0,
-    overflowNs: 0,
-    freeMin: 0,
-    sliceEndNs: Number.POSITIVE_INFINITY,
-  };
-  #takenState = 0;
   #answered = 0;
   #postTail = 0;
-  #wokenAtNs = Number.NaN;
-  #framesReported = 0;
 
   constructor(
     scenario: Scenario,
@@ -90,7 +60,6 @@ export class DeviceGuest {
     log: EventLog | null,
   ) {
     this.#words = words;
-    this.#system = system;
     this.#samples = samples;
     const { ram } = task;
     const spec = scenario.guests[index]!;
@@ -116,27 +85,31 @@ export class DeviceGuest {
       },
     });
     this.#mmio = new MmioTransport(this.card);
-    this.#throttle = new ThrottleProgrammer(this.card.throttle, recorder);
-    this.#throttle.setUrgent(scenario.urgent, 0);
+    this.#block = new CardBlock({
+      words,
+      system,
+      card: this.card,
+      recorder,
+      scenario,
+      stateChangeNs: samples.stateChangeNs,
+      clockOffsetNs: 0,
+      takeBack: () => this.#takeBack(),
+    });
   }
 
   /** Register accesses first, for a vCPU waits for them; then the state. True if there was any. */
   serve(nowNs: number): boolean {
     let served = this.#servePosts(nowNs);
     served = this.#serveExit(nowNs) || served;
-    return this.#takeState(nowNs) || served;
+    if (!this.#block.takeState(nowNs)) return served;
+    this.wire.port.stateWord = this.#block.takenState;
+    return true;
   }
 
   /** Moves frames, at most `budgetFrames`, and fires what is due; returns how many. */
   poll(nowNs: number, budgetFrames: number): number {
     const moved = this.card.poll(nowNs, budgetFrames);
-    const arrived = this.wire.port.taken;
-    if (arrived !== this.#framesReported) {
-      this.#framesReported = arrived;
-      this.#words[SEEN_ARRIVED] = arrived;
-      this.#words[SEEN_FREE] = this.card.freeReceiveBuffers;
-      this.#words[SEEN_DELIVERED] = this.card.statistics.queues[RECEIVE_QUEUE]!.frames;
-    }
+    this.#block.showArrivals(this.wire.port.taken);
     return moved;
   }
 
@@ -157,10 +130,7 @@ export class DeviceGuest {
       wake: (_vcpu, why, nowNs) => {
         sampleLateness();
         recorder.woken(why, nowNs);
-        this.#wokenAtNs = nowNs;
-        words[WAKE_REASON] = why;
-        Atomics.add(words, WAKE_SEQ, 1);
-        ringDoorbell(this.#system, HOST_DOORBELL);
+        this.#block.raiseWake(why, nowNs);
       },
     };
   }
@@ -192,52 +162,10 @@ export class DeviceGuest {
     return true;
   }
 
-  #takeState(nowNs: number): boolean {
-    const words = this.#words;
-    const word = Atomics.load(words, STATE);
-    if (word === this.#takenState) return false;
-    const state = word & 3;
-    const seq = word >>> 2;
-    const wasActive = (this.#takenState & GUEST_ACTIVE) !== 0;
-    const active = (state & GUEST_ACTIVE) !== 0;
-    // Two changes since the last poll leave the same state, but the span in between was real: a wake ended with it.
-    const postedAtNs = words[STATE_POSTED_HIGH]! * TWO_TO_32 + (words[STATE_POSTED_LOW]! >>> 0);
-    if (wasActive === active) this.#applyState(active ? GUEST_PREEMPTED : GUEST_ACTIVE, seq - 1, postedAtNs, nowNs);
-    this.#applyState(state, seq, postedAtNs, nowNs);
-    this.#takeProgram(nowNs);
-    this.#takenState = word;
-    this.wire.port.stateWord = word;
-    words[SEEN_FREE] = this.card.freeReceiveBuffers;
-    // Last: a vCPU that reads its own state here knows that PENDING is up to date.
-    Atomics.store(words, STATE_ECHO, word);
-    return true;
-  }
-
-  #applyState(state: number, seq: number, postedAtNs: number, nowNs: number): void {
-    const words = this.#words;
-    const active = (state & GUEST_ACTIVE) !== 0;
-    if (!active && Atomics.exchange(words, PENDING, 0) !== 0) {
-      // Sent and not taken: causes again.
-      this.card.throttle.returned(VECTOR, (this.card.interruptStatus.value & INTERRUPT_CONFIG_CHANGE) !== 0);
-    }
-    if (active && this.#wokenAtNs <= nowNs) {
-      Atomics.store(words, SEEN_WAKE_LATENCY, Math.min(nowNs - this.#wokenAtNs, 0x7fffffff));
-      this.#wokenAtNs = Number.NaN;
-    }
-    this.#samples.stateChangeNs.push(nowNs - postedAtNs);
-    this.#throttle.setState(state, seq, postedAtNs, nowNs);
-  }
-
-  #takeProgram(nowNs: number): void {
-    const words = this.#words;
-    const program = this.#program;
-    program.latencyNs = words[PROGRAM_LATENCY]! >>> 0;
-    program.overflowNs = words[PROGRAM_OVERFLOW]! >>> 0;
-    program.freeMin = words[PROGRAM_FREE_MIN]! >>> 0;
-    const sliceEndHigh = words[PROGRAM_SLICE_END_HIGH]!;
-    const sliceEndNs = sliceEndHigh * TWO_TO_32 + (words[PROGRAM_SLICE_END_LOW]! >>> 0);
-    program.sliceEndNs = sliceEndHigh === -1 ? Number.POSITIVE_INFINITY : sliceEndNs;
-    this.#throttle.setProgram(program, nowNs);
+  /** Sent and not taken: causes again. */
+  #takeBack(): void {
+    if (Atomics.exchange(this.#words, PENDING, 0) === 0) return;
+    this.card.throttle.returned(VECTOR, (this.card.interruptStatus.value & INTERRUPT_CONFIG_CHANGE) !== 0);
   }
 }
 

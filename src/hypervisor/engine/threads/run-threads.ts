@@ -10,12 +10,9 @@ import type { RunHooks } from "../run.ts";
 import { EventMerger } from "./event-merger.ts";
 import { threadCpuNs } from "./thread-cpu.ts";
 import { ThreadHost } from "./thread-host.ts";
-import { startMachine, type ThreadMachine } from "./thread-machine.ts";
+import type { ThreadMachine } from "./thread-machine.ts";
+import { startTsMachine } from "./ts-machine.ts";
 
-/** What a wake takes until one has been measured: two thread wake-ups and a switch (reference: 7–30 µs each). */
-const WAKE_LATENCY_GUESS_NS = 60_000;
-/** From the takeover of an activation to the first buffers given back: the vCPU's own wake-up, and a batch of frames. */
-const FIRST_REFILL_NS = 30_000;
 /** The main thread sleeps no longer than this at a time, so that signals and worker messages are heard. */
 const SLEEP_MAX_NS = 5e6;
 const PROGRESS_EVERY_NS = 200e6;
@@ -26,17 +23,17 @@ const DRAIN_LOOK_NS = 1e6;
 /** How much longer than to settle a run may take until every ring is drained. */
 const DRAIN_MAX_NS = 2e9;
 
-/** Runs one policy in real time: cards in the device thread, guests in workers, the scheduler here. */
+/** Runs one policy in real time: guests in workers, the scheduler here. */
 export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<RunResult> {
   const cpuBeforeNs = threadCpuNs();
-  const machine = await startMachine(scenario, policy, hooks);
+  const machine = await start(scenario, policy, hooks);
   try {
-    const { clock } = machine;
+    const { clock, wakeLatencyGuessNs, firstRefillNs } = machine;
     const merger = hooks.events === null ? null : new EventMerger(hooks.events, machine.eventRings);
     const governors = scenario.guests.map(
-      (guest) => new GuestGovernor(policy, scenario, guest, WAKE_LATENCY_GUESS_NS, FIRST_REFILL_NS),
+      (guest) => new GuestGovernor(policy, scenario, guest, wakeLatencyGuessNs, firstRefillNs),
     );
-    const host = new ThreadHost(scenario, machine.vcpus, governors, clock, merger, machine.ringDevice);
+    const host = new ThreadHost(scenario, machine.vcpus, governors, clock, merger, machine.ringCard);
     await machine.whenParked();
     host.prepare();
     await machine.whenStateTaken();
@@ -45,30 +42,30 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
     host.begin(startNs);
     machine.go(startNs);
     const interrupted = await play(host, machine, merger, scenario, startNs, hooks);
-    const { reports, device } = await machine.stop();
+    await machine.halt();
     const endNs = clock();
+    const report = await machine.report();
     merger?.finish();
     const cpuAfterNs = threadCpuNs();
-    const guests = scenario.guests.map((guest, index): GuestResult => {
-      const report = reports[index]!;
-      const reader = { read: report.received, ...report.violations, ...report.samples };
-      return guestResult(guest.name, device.cards[index]!, reader, host.counts(index, endNs));
+    const guests = scenario.guests.map(({ name }, index): GuestResult => {
+      const { cards, readers, linux } = report;
+      return guestResult(name, cards[index]!, readers[index]!, host.counts(index, endNs), linux?.[index] ?? null);
     });
     const sum = (figure: (guest: GuestResult) => number): number =>
       guests.reduce((total, guest) => total + figure(guest), 0);
     const hostCpuNs =
-      cpuBeforeNs === null || cpuAfterNs === null || device.cpuNs === null
+      cpuBeforeNs === null || cpuAfterNs === null || report.cpuNs === null
         ? null
-        : cpuAfterNs - cpuBeforeNs + device.cpuNs;
-    const eventsLost = reports.reduce((total, report) => total + report.eventsLost, device.eventsLost);
+        : cpuAfterNs - cpuBeforeNs + report.cpuNs;
+    const { eventsLost } = report;
     return {
       policy: policy.name,
       engine: "threads",
       durationNs: endNs - startNs,
       interrupted,
-      stateChangeNs: percentiles(device.stateChangeNs),
-      latenessNs: percentiles(device.latenessNs),
-      trafficLatenessNs: percentiles(device.trafficLatenessNs),
+      stateChangeNs: percentiles(report.stateChangeNs),
+      latenessNs: percentiles(report.latenessNs),
+      trafficLatenessNs: percentiles(report.trafficLatenessNs),
       guests,
       host: {
         interrupts: sum((guest) => guest.notifications.total) + sum((guest) => guest.wakes.total),
@@ -76,7 +73,7 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
         cpuNs: hostCpuNs,
       },
       notes: [
-        ...device.notes,
+        ...report.notes,
         ...machine.notes,
         ...(eventsLost > 0 ? [`${eventsLost} events were lost: they came faster than they could be written`] : []),
       ],
@@ -84,6 +81,10 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
   } finally {
     await machine.destroy();
   }
+}
+
+function start(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<ThreadMachine> {
+  return startTsMachine(scenario, policy, hooks);
 }
 
 /** The main thread's loop until all traffic has ended and settled, or the signal comes; returns whether it came. */

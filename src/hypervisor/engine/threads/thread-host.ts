@@ -51,7 +51,7 @@ export class ThreadHost implements SchedulerActions {
   readonly #guests: readonly HostedGuest[];
   readonly #clock: RunClock;
   readonly #merger: EventMerger | null;
-  readonly #ringDevice: () => void;
+  readonly #ringCard: (guest: number) => void;
   #placing = false;
 
   constructor(
@@ -60,12 +60,12 @@ export class ThreadHost implements SchedulerActions {
     governors: readonly GuestGovernor[],
     clock: RunClock,
     merger: EventMerger | null,
-    ringDevice: () => void,
+    ringCard: (guest: number) => void,
   ) {
     this.#guests = vcpus.map((vcpu, index) => new HostedGuest(vcpu, governors[index]!));
     this.#clock = clock;
     this.#merger = merger;
-    this.#ringDevice = ringDevice;
+    this.#ringCard = ringCard;
     // Real time passes by itself: the scheduler is to charge no costs.
     this.scheduler = new Scheduler(scenario.scheduler, null, scenario.pcpus, scenario.guests, this);
   }
@@ -189,6 +189,6 @@ export class ThreadHost implements SchedulerActions {
   #post(index: number, state: number, nextActivationNs: number, sliceEndNs: number, nowNs: number): void {
     const { vcpu, governor } = this.#guests[index]!;
     vcpu.postState(state, governor.decide(state, nowNs, vcpu.arrived, vcpu.free, nextActivationNs, sliceEndNs), nowNs);
-    this.#ringDevice();
+    this.#ringCard(index);
   }
 }

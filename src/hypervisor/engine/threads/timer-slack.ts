@@ -7,9 +7,9 @@ const MARGIN_LOWERED_NS = 15_000;
 const MARGIN_DEFAULT_NS = 80_000;
 
 export interface TimerSlack {
-  /** False where the system does not let us: timers then need a wider margin, which costs CPU. */
-  readonly lowered: boolean;
   readonly marginNs: number;
+  /** What could not be had; for the result's notes. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -19,9 +19,10 @@ export interface TimerSlack {
 export function lowerTimerSlack(): TimerSlack {
   try {
     writeFileSync(TIMER_SLACK_FILE, "1");
-    if (readFileSync(TIMER_SLACK_FILE, "utf8").trim() === "1") return { lowered: true, marginNs: MARGIN_LOWERED_NS };
+    if (readFileSync(TIMER_SLACK_FILE, "utf8").trim() === "1") return { marginNs: MARGIN_LOWERED_NS, notes: [] };
   } catch {
-    // Not Linux, or not allowed: said in the result's notes.
+    // Not Linux, or not allowed: timers then need a wider margin, which costs CPU.
   }
-  return { lowered: false, marginNs: MARGIN_DEFAULT_NS };
+  const note = "timer slack could not be lowered: short intervals are kept less exactly, or cost more CPU";
+  return { marginNs: MARGIN_DEFAULT_NS, notes: [note] };
 }
