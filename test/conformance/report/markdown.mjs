@@ -1,6 +1,6 @@
 /** `docs/spec-coverage.md`, from the coverage of a run: the same run gives the same text. */
 
-export function coverageMarkdown(coverage, figures, mutations) {
+export function coverageMarkdown(coverage, figures, { seed, mutations }) {
   const lines = [
     "# Which clause of virtio 1.4 is held by which test",
     "",
@@ -15,7 +15,7 @@ export function coverageMarkdown(coverage, figures, mutations) {
     figureRow("recommended (SHOULD, SHOULD NOT, RECOMMENDED)", figures.recommended),
     "",
   ];
-  if (mutations.length > 0) lines.push(...mutationLines(mutations));
+  if (mutations.length > 0) lines.push(...mutationLines(seed, mutations));
   let section = "";
   for (const clause of coverage) {
     if (clause.section !== section) {
@@ -32,11 +32,12 @@ function figureRow(name, { total, tested, notApplicable, untested }) {
   return `| ${name} | ${total} | ${tested} | ${notApplicable} | ${untested} |`;
 }
 
-function mutationLines(mutations) {
+function mutationLines(seed, mutations) {
   return [
     "## Ten clauses, drawn by lot, broken on purpose",
     "",
-    "Each of these was broken in the card's code, and a test that names the clause failed.",
+    `Drawn by \`node test/conformance/draw-by-lot.mjs ${seed}\`. Each was broken in the card's code, and a test that names`,
+    "the clause failed.",
     "",
     "| clause | what was broken | test that failed |",
     "|---|---|---|",
