@@ -17,7 +17,7 @@ export const MAC = [0x02, 0, 0, 0, 0, 1];
 const CONFIG_SPACE = -1;
 const RAM_BYTES = 4 << 20;
 /** Ordinary memory of the guest ends here. */
-const LOW_RAM_BYTES = 0xa0000;
+export const LOW_RAM_BYTES = 0xa0000;
 const QUEUE_SIZE = 16;
 
 interface PortIo {
@@ -40,6 +40,7 @@ export interface Inside {
   readonly v86: {
     readonly cpu: EmulatorCpu & {
       readonly io: PortIo;
+      readonly in_hlt: ArrayLike<number>;
       mmap_read8(address: number): number;
       mmap_read32(address: number): number;
       mmap_write8(address: number, value: number): void;
@@ -61,7 +62,8 @@ export class Machine {
     this.inside.bus.register("net0-send", (bytes: Uint8Array) => this.sent.push(bytes));
   }
 
-  static async make(acpi = false): Promise<Machine> {
+  /** @param bios what the CPU is to run, if it is to run at all */
+  static async make(acpi = false, bios?: ArrayBuffer): Promise<Machine> {
     const emulator = new V86({
       wasm_path: createRequire(import.meta.url).resolve("v86/build/v86.wasm"),
       memory_size: RAM_BYTES,
@@ -69,6 +71,7 @@ export class Machine {
       // "none" is not in the types of v86 0.5.462.
       net_device: { type: "none" as "virtio" },
       acpi,
+      ...(bios === undefined ? {} : { bios: { buffer: bios } }),
       autostart: false,
       disable_speaker: true,
       disable_keyboard: true,
@@ -101,6 +104,10 @@ export class Machine {
     this.slot = options.slot ?? 10;
     this.card = attachVirtioNet(this.emulator, { mac: MAC, latencyIntervalNs: 0, ...options });
     return this.card;
+  }
+
+  get isHalted(): boolean {
+    return this.cpu.in_hlt[0] !== 0;
   }
 
   /** Word at an address of the guest, wherever its memory lies now. */
