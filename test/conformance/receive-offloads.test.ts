@@ -289,3 +289,28 @@ conformance(
     }
   },
 );
+
+// VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 and _IPV6 (§5.1.9): beside the inner packet's type.
+conformance(
+  "A tunnelled packet that is still to be segmented does not come to the driver so",
+  ["NRX-21", "NRX-25"],
+  (dut) => {
+    bringUp(dut, [...BASE, "GUEST_TSO4", "GUEST_TSO6", "GUEST_USO4", "GUEST_USO6"]);
+    for (const tunnel of [0x20, 0x40]) {
+      const whole = unfinished(TSO);
+      // Flag 8: the outer checksum is left to be done too.
+      for (const flags of [NEEDS_CSUM, NEEDS_CSUM | 8]) dut.receive({ ...whole, flags, gsoType: TCPV4 | tunnel });
+    }
+    expect(received(dut).filter(({ gsoType }) => gsoType !== 0)).toEqual([]);
+    dut.receive(patterned(100));
+    expect(received(dut)).toHaveLength(1);
+  },
+);
+
+conformance("The header has 12 bytes: where outer_nh_offset would follow, the frame begins", ["NRX-16"], (dut) => {
+  bringUp(dut, BASE);
+  const frame = patterned(100);
+  dut.receive(frame);
+  const [first] = received(dut);
+  expect(first!.bytes).toEqual([...frame]);
+});
