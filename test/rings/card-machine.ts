@@ -199,9 +199,11 @@ export function frameOf(length: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-export interface MachineOptions extends Partial<Omit<NetCardOptions, "memory" | "port" | "interrupts">> {
+export interface MachineOptions extends Partial<Omit<NetCardOptions, "memory" | "interrupts">> {
   readonly ramBytes?: number;
   readonly shared?: boolean;
+  /** False for a card without an observer, which takes receive buffers ahead; `drops` and `faults` stay empty then. */
+  readonly observed?: boolean;
   readonly translator?: AddressTranslator;
 }
 
@@ -224,7 +226,7 @@ export class CardMachine {
   /** What a translator adds to the addresses of rings. */
   ringBase = 0;
 
-  constructor({ ramBytes = 0x40000, shared = false, translator, ...options }: MachineOptions = {}) {
+  constructor({ ramBytes = 0x40000, shared = false, translator, observed = true, ...options }: MachineOptions = {}) {
     const buffer = shared ? new SharedArrayBuffer(ramBytes) : new ArrayBuffer(ramBytes);
     this.ram = new Uint8Array(buffer).fill(CANARY);
     this.view = new DataView(buffer);
@@ -247,7 +249,7 @@ export class CardMachine {
         wake: (vcpu, why, nowNs) => this.woken.push({ vcpu, why, nowNs }),
       },
       mac: MAC,
-      observer,
+      ...(observed ? { observer } : {}),
       ...options,
     });
     this.mmio = new MmioTransport(this.card);

@@ -209,15 +209,21 @@ export class OffloadMachine extends CardMachine {
 
   /** Sends a control command and gives its answer. */
   command(bytes: readonly number[]): number {
+    return this.ask(bytes, 0).ack;
+  }
+
+  /** Sends a control command that has a result; gives both. */
+  ask(bytes: readonly number[], resultBytes: number): { ack: number; result: number[] } {
+    const replyAt = COMMAND_AT + 0x1000;
     this.ram.set(bytes, COMMAND_AT);
     this.#offer(2, 0, [
       { address: COMMAND_AT, length: bytes.length },
-      { address: COMMAND_AT + 0x1000, length: 1, flags: WRITE },
+      { address: replyAt, length: 1 + resultBytes, flags: WRITE },
     ]);
     this.kick(2);
     this.poll();
-    this.taken(2);
-    return this.ram[COMMAND_AT + 0x1000]!;
+    const [used] = this.taken(2);
+    return { ack: this.ram[replyAt]!, result: [...this.bytes(replyAt + 1, used!.length - 1)] };
   }
 }
 

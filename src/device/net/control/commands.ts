@@ -24,14 +24,14 @@ export interface ControlParts {
 }
 
 export function controlCommands(parts: ControlParts): readonly ControlCommand[] {
-  const { config, numbering, settings, statistics } = parts;
+  const { features, config, numbering, settings, statistics } = parts;
   return [
     ...filterCommands(settings.filter, config),
     announceCommand(config),
     ...steeringCommands(settings.steering),
     ...offloadCommands(settings.guestOffloads),
     ...coalescingCommands(settings.coalescing, numbering),
-    ...statisticsCommands(numbering, statistics),
+    ...statisticsCommands(numbering, statistics, features),
   ];
 }
 

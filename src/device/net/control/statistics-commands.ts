@@ -9,6 +9,7 @@ import {
   STATS_REQUEST_BYTES,
 } from "../../spec/virtio-net-control.ts";
 import { DeviceStatistics } from "../device-statistics.ts";
+import type { FeatureNegotiation } from "../features.ts";
 import { NO_SLOT, type QueueNumbering } from "../queue-numbering.ts";
 import type { CardStatistics } from "../statistics.ts";
 import type { CommandData } from "./command-data.ts";
@@ -18,8 +19,12 @@ import type { ResultWriter } from "./result-writer.ts";
 /** Requests per queue that one command may hold: more than a queue has types. This bounds the work of a command. */
 const REQUESTS_PER_QUEUE = 4;
 
-export function statisticsCommands(numbering: QueueNumbering, statistics: CardStatistics): readonly ControlCommand[] {
-  const device = new DeviceStatistics(numbering, statistics);
+export function statisticsCommands(
+  numbering: QueueNumbering,
+  statistics: CardStatistics,
+  features: FeatureNegotiation,
+): readonly ControlCommand[] {
+  const device = new DeviceStatistics(numbering, statistics, features);
   const requests = new StatisticsRequests(numbering);
   return [
     {

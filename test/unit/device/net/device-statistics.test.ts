@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { frameOf, MAC } from "../../../rings/card-machine.ts";
+import { type Feature, frameOf, MAC } from "../../../rings/card-machine.ts";
 import { CONTROLQ, ControlMachine, ERR, OK, PAIRS, statsRequest, u16, u32 } from "../../../rings/control-machine.ts";
+import { GSO, gsoFrame, payloadOf, type Shape } from "../../../rings/gso-frames.ts";
+import { checksumHeader, DATA_VALID, gsoHeader, OffloadMachine } from "../../../rings/offload-machine.ts";
 
 // §5.1.9.5.11, retyped.
 const RX_BASIC = 0;
@@ -46,10 +48,11 @@ function send(machine: ControlMachine, bytes: Uint8Array, headerBytes = 20): voi
   machine.poll();
 }
 
-test("STATS_QUERY gives the types that the card counts (NSTAT-1)", () => {
+test("STATS_QUERY gives the types that the card counts for such a driver (NSTAT-1)", () => {
   const machine = new ControlMachine();
   const { ack, result } = machine.command([8, 0], 8);
-  expect([ack, result]).toEqual([OK, [...u32((1 << RX_BASIC) | (1 << TX_BASIC)), ...u32(1)]]);
+  // GUEST_CSUM and GUEST_TSO4 were negotiated: checksums and segments of receive queues.
+  expect([ack, result]).toEqual([OK, [...u32(0b111 | (1 << TX_BASIC)), ...u32(1)]]);
   expect(machine.command([8, 0], 20)).toEqual({ ack, result });
   expect(machine.command([8, 0], 7)).toEqual({ ack: ERR, result: [] });
 });
@@ -119,6 +122,74 @@ describe("counters", () => {
     machine.arrive(Uint8Array.from([...MAC, ...frameOf(60).slice(6)]));
     machine.start();
     expect(get(machine, statsRequest(0, RX_BASIC))![0]!.counters[1]).toBe(1);
+  });
+});
+
+describe("counters of offloads", () => {
+  const RX_CSUM = 1;
+  const RX_GSO = 2;
+  const TX_CSUM = 17;
+  const TX_GSO = 18;
+  const shape: Shape = { version: 4, protocol: "tcp", payload: payloadOf(4000) };
+  const frame = gsoFrame(shape);
+  const toBeCut = gsoHeader(frame, GSO.TCPV4, 1400);
+  const short = gsoFrame({ ...shape, payload: payloadOf(100) });
+
+  function statsOf(machine: OffloadMachine, index: number, type: number): number[] | null {
+    const { ack, result } = machine.ask([8, 1, ...statsRequest(index, type)], 100);
+    return ack === OK ? entries(result)[0]!.counters : null;
+  }
+
+  test("of a transmit queue: frames with and without a checksum to be finished; what was cut, and into what", () => {
+    const machine = new OffloadMachine(["CSUM", "HOST_TSO4", "CTRL_VQ", "DEVICE_STATS"]);
+    machine.sendFrame(frameOf(60), {});
+    machine.sendFrame(frameOf(60), {});
+    machine.sendFrame(short.bytes, checksumHeader(short));
+    machine.sendFrame(frame.bytes, toBeCut);
+    machine.port.takesSegmentation = true;
+    machine.sendFrame(frame.bytes, toBeCut);
+    // Neither a faulty frame nor one without a link is counted.
+    machine.sendFrame(frame.bytes, { ...toBeCut, gsoSize: 0 });
+    machine.card.setLinkUp(false, machine.nowNs);
+    machine.sendFrame(short.bytes, checksumHeader(short));
+    expect(statsOf(machine, 1, TX_CSUM)).toEqual([2, 3]);
+    expect(statsOf(machine, 1, TX_GSO)).toEqual([2, 2 * 4054, 3, 4054 + 2 * 54, 1, 4054]);
+    expect(statsOf(machine, 1, TX_BASIC)!.slice(1, 3)).toEqual([2 + 1 + 3 + 1, 120 + 154 + 4162 + 4054]);
+  });
+
+  test("of a receive queue: frames with a validated, a partial and no checksum; frames left to be cut", () => {
+    const machine = new OffloadMachine(["GUEST_CSUM", "GUEST_TSO4", "CTRL_VQ", "DEVICE_STATS"]);
+    machine.arrive({ bytes: frameOf(60), flags: DATA_VALID }, { bytes: frameOf(60), flags: DATA_VALID });
+    machine.arrive({ bytes: short.bytes, ...checksumHeader(short) }, { bytes: frameOf(60) });
+    machine.arrive({ bytes: frame.bytes, ...toBeCut });
+    // What finds no buffer, or does not fit its own header, is not passed on.
+    machine.arrive({ bytes: frame.bytes, ...toBeCut, gsoSize: 0 });
+    expect(statsOf(machine, 0, RX_CSUM)).toEqual([2, 2, 1, 0]);
+    expect(statsOf(machine, 0, RX_GSO)).toEqual([1, 4054, 0, 0]);
+  });
+
+  test("can be had once their features are negotiated, and not before", () => {
+    const needs: readonly [number, number, readonly Feature[]][] = [
+      [0, RX_CSUM, ["GUEST_CSUM"]],
+      [0, RX_GSO, ["GUEST_CSUM", "GUEST_TSO4"]],
+      [0, RX_GSO, ["GUEST_CSUM", "GUEST_TSO6"]],
+      [1, TX_CSUM, ["CSUM"]],
+      [1, TX_GSO, ["CSUM", "HOST_TSO4"]],
+      [1, TX_GSO, ["CSUM", "HOST_TSO6"]],
+      [1, TX_GSO, ["CSUM", "HOST_USO"]],
+    ];
+    const basics = [...u32((1 << RX_BASIC) | (1 << TX_BASIC)), ...u32(1)];
+    const without = new OffloadMachine(["CTRL_VQ", "DEVICE_STATS"]);
+    expect(without.ask([8, 0], 8).result).toEqual(basics);
+    for (const [index, type, features] of needs) {
+      expect(statsOf(without, index, type)).toBeNull();
+      const machine = new OffloadMachine([...features, "CTRL_VQ", "DEVICE_STATS"]);
+      expect(statsOf(machine, index, type)).not.toBeNull();
+      const [low] = new Uint32Array(Uint8Array.from(machine.ask([8, 0], 8).result).buffer);
+      expect((low! >>> type) & 1).toBe(1);
+    }
+    const fewer = new OffloadMachine(["CSUM", "HOST_UFO", "GUEST_CSUM", "GUEST_USO4", "CTRL_VQ", "DEVICE_STATS"]);
+    expect([statsOf(fewer, 0, RX_GSO), statsOf(fewer, 1, TX_GSO)]).toEqual([null, null]);
   });
 });
 

@@ -64,7 +64,12 @@ function setOffloads(machine: OffloadMachine, features: readonly Feature[]): num
   return machine.command([5, 0, ...bytes]);
 }
 
-describe.each(RINGS)("on a %s ring", (ring) => {
+const CARDS = RINGS.flatMap((ring) =>
+  [true, false].map((observed) => ({ ring, observed, name: observed ? "an observed card" : "a card" })),
+);
+
+// A card that nobody observes takes buffers ahead.
+describe.each(CARDS)("on a $ring ring of $name", ({ ring, observed }) => {
   for (const mergeable of [true, false]) {
     const merged: readonly Feature[] = mergeable ? ["MRG_RXBUF"] : [];
     const buffers = mergeable ? { bufferBytes: 1536, buffers: 60 } : { buffers: 20 };
@@ -73,7 +78,7 @@ describe.each(RINGS)("on a %s ring", (ring) => {
     test.each(
       OFFLOADS,
     )(`a frame for a driver with %s comes as it was sent, into ${name} buffers`, (_, features, shape, gsoType) => {
-      const machine = new OffloadMachine([...features, ...merged], { ring, ...buffers });
+      const machine = new OffloadMachine([...features, ...merged], { ring, observed, ...buffers });
       const { bytes } = gsoFrame(shape);
       const [frame, ...rest] = machine.arrive({ bytes, ...headerOf(shape, gsoType), hdrLen: 1 });
       expect(rest).toEqual([]);
@@ -99,7 +104,7 @@ describe.each(RINGS)("on a %s ring", (ring) => {
         missing === "GUEST_CSUM"
           ? []
           : RECEIVE_OFFLOADS.filter((feature) => feature !== missing && !needs.includes(feature));
-      const machine = new OffloadMachine([...left, ...merged], { ring, ...buffers });
+      const machine = new OffloadMachine([...left, ...merged], { ring, observed, ...buffers });
       const { bytes } = gsoFrame(shape);
       const frames = machine.arrive({ bytes: bytes.slice(), ...headerOf(shape, gsoType) });
       expect(payloadReceived(frames)).toEqual([...shape.payload]);
@@ -123,6 +128,7 @@ describe.each(RINGS)("on a %s ring", (ring) => {
   test("all together pass, in one burst with plain frames between", () => {
     const machine = new OffloadMachine([...RECEIVE_OFFLOADS, "MRG_RXBUF", "MTU"], {
       ring,
+      observed,
       bufferBytes: 2048,
       buffers: 120,
     });
@@ -139,7 +145,7 @@ describe.each(RINGS)("on a %s ring", (ring) => {
   });
 
   test("frames with partial or validated checksums keep to their burst", () => {
-    const machine = new OffloadMachine(["GUEST_CSUM"], { ring, buffers: 40, bufferBytes: 2048 });
+    const machine = new OffloadMachine(["GUEST_CSUM"], { ring, observed, buffers: 40, bufferBytes: 2048 });
     const frame = gsoFrame(tcp(4, 100));
     const { bytes } = frame;
     const kinds = [
