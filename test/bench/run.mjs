@@ -7,6 +7,7 @@
 import { execFileSync } from "node:child_process";
 import { resolve } from "node:path";
 import { addSamples, dataPathCases, dataPathFigures, dataPathTable } from "./data-path/figures.mjs";
+import { CASES as OFFLOAD_CASES } from "./offloads/cases.mjs";
 
 const args = process.argv.slice(2);
 const unknown = args.filter((arg) => !["--json", "--quick"].includes(arg));
@@ -34,6 +35,7 @@ const fastCases = [
   ["receive.mjs", ["1514"], []],
   ["allocation.mjs", [], NO_SCAVENGES],
   ["data-path/allocation.mjs", [], NO_SCAVENGES],
+  ...Object.keys(OFFLOAD_CASES).map((name) => ["offloads/time.mjs", [name], []]),
   ["many-cards.mjs", [], ["--expose-gc"]],
 ];
 
@@ -85,6 +87,12 @@ const figures = {
     ratio1514: min("receive1514CardNs") / min("receive1514CopyNs"),
   },
   dataPath: dataPathFigures(dataPathSamples),
+  offloads: Object.fromEntries(
+    Object.keys(OFFLOAD_CASES).flatMap((name) => [
+      [`${name}Ns`, min(`${name}Ns`)],
+      [`${name}CopyNs`, min(`${name}CopyNs`)],
+    ]),
+  ),
   allocation: {
     deviceAndDriverBytesPerFrame: median("allocationBytesPerFrame"),
     rxSplitBytesPerFrame: median("rxSplitBytesPerFrame"),

@@ -59,13 +59,15 @@ export interface OffloadMachineOptions extends MachineOptions {
 }
 
 const RING_ENTRIES = 128;
-const RX_RING = 0x1000;
+export const RINGS_FROM = 0x1000;
+export const RINGS_END = 0x10000;
+const RX_RING = RINGS_FROM;
 const TX_RING = 0x4000;
 const CTRL_RING = 0x8000;
-const COMMAND_AT = 0x10000;
+const COMMAND_AT = RINGS_END;
 const SEND_AT = 0x20000;
 const SEND_ROOM = 0x20000;
-const BUFFERS_AT = 0x40000;
+export const RECEIVE_BUFFERS = 0x40000;
 
 export class OffloadMachine extends CardMachine {
   readonly headerBytes: number;
@@ -122,7 +124,7 @@ export class OffloadMachine extends CardMachine {
   }
 
   #post(buffer: number): void {
-    const address = BUFFERS_AT + buffer * this.#bufferBytes;
+    const address = RECEIVE_BUFFERS + buffer * this.#bufferBytes;
     this.#offer(RX, buffer, [{ address, length: this.#bufferBytes, flags: WRITE }]);
   }
 
@@ -153,8 +155,13 @@ export class OffloadMachine extends CardMachine {
       done += length;
     }
     if (done < total) elements.push({ address: at + done, length: total - done });
+    this.offerChain(TX, elements);
+  }
+
+  /** Makes a chain of readable elements available, in the next descriptors. */
+  offerChain(queue: number, elements: readonly { address: number; length: number }[]): void {
     if (this.#nextDescriptor + elements.length > RING_ENTRIES) this.#nextDescriptor = 0;
-    this.#offer(TX, this.#nextDescriptor, elements);
+    this.#offer(queue, this.#nextDescriptor, elements);
     this.#nextDescriptor += elements.length;
   }
 
@@ -183,11 +190,11 @@ export class OffloadMachine extends CardMachine {
     const used = this.taken(RX);
     const frames: ReceivedFrame[] = [];
     for (let i = 0; i < used.length; ) {
-      const at = BUFFERS_AT + used[i]!.id * this.#bufferBytes;
+      const at = RECEIVE_BUFFERS + used[i]!.id * this.#bufferBytes;
       const u16 = (offset: number) => this.view.getUint16(at + offset, true);
       const numBuffers = u16(10);
       const parts = used.slice(i, i + numBuffers).flatMap(({ id, length }) => {
-        const start = BUFFERS_AT + id * this.#bufferBytes;
+        const start = RECEIVE_BUFFERS + id * this.#bufferBytes;
         return [...this.ram.slice(start, start + length)];
       });
       frames.push({

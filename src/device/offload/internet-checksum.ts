@@ -55,7 +55,8 @@ export class PayloadSum {
       low = (low + (words[word]! & 0xffff)) | 0;
       high = (high + (words[word]! >>> 16)) | 0;
     }
-    const middle = fold(low + high);
+    // Each by itself: together they may leave the range of small integers.
+    const middle = fold(fold(low) + fold(high));
     const head = onesComplementSum(bytes, from, start, 0);
     const tail = onesComplementSum(bytes, end * 4 - skew, to, 0);
     // Words are little-endian, and from an odd place on every byte is in the other half.
