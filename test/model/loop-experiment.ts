@@ -5,6 +5,8 @@
  */
 
 import { Frame } from "../../src/device/link/frame-port.ts";
+import { FeatureNegotiation } from "../../src/device/net/features.ts";
+import { negotiated } from "../../src/device/net/negotiated.ts";
 import { ReceivePath } from "../../src/device/net/receive.ts";
 import { CAUSE_KIND_RX } from "../../src/device/observer.ts";
 import {
@@ -21,7 +23,6 @@ import {
   WAKE_SEQ,
 } from "../../src/device/spec/control-block.ts";
 import { GUEST_ACTIVE, GUEST_IDLE, GUEST_PREEMPTED } from "../../src/device/spec/throttle-registers.ts";
-import { NET_HDR_BYTES } from "../../src/device/spec/virtio-net.ts";
 import type { Application } from "../../src/guest/applications/application.ts";
 import { MmioTransport } from "../../src/guest/mmio-transport.ts";
 import type { NetDriver } from "../../src/guest/net-driver.ts";
@@ -254,7 +255,7 @@ class Card {
       },
     });
     this.#path = new ReceivePath(this.#end.context, SIZE_MAX);
-    this.#path.configure(false, null, NET_HDR_BYTES);
+    this.#path.configure(negotiated(new FeatureNegotiation(), 1500));
     // The run begins when the device has taken over that the guest is active.
     this.#takenState = Atomics.load(this.#words, STATE);
     Atomics.store(this.#words, STATE_ECHO, this.#takenState);

@@ -4,6 +4,8 @@
  */
 
 import { Frame } from "../../src/device/link/frame-port.ts";
+import { FeatureNegotiation } from "../../src/device/net/features.ts";
+import { negotiated } from "../../src/device/net/negotiated.ts";
 import { ReceivePath } from "../../src/device/net/receive.ts";
 import { CAUSE_KIND_RX } from "../../src/device/observer.ts";
 import { NET_HDR_BYTES } from "../../src/device/spec/virtio-net.ts";
@@ -100,7 +102,7 @@ class Card {
     this.end = new DeviceEnd(buffer, CAUSE_KIND_RX, false, options);
     this.#path = new ReceivePath(this.end.context, SIZE_MAX);
     const spread = options.spread ?? 1;
-    this.#path.configure(spread > 1, null, NET_HDR_BYTES);
+    this.#path.configure({ ...negotiated(new FeatureNegotiation(), 1500), mergeable: spread > 1 });
     this.#batches = options.batches;
     const bytes = new Uint8Array(BUFFER_BYTES * spread - NET_HDR_BYTES);
     this.#frame = new Frame(bytes);

@@ -6,6 +6,7 @@
 import type { FramePort } from "../../src/device/link/frame-port.ts";
 import { FeatureNegotiation } from "../../src/device/net/features.ts";
 import { FrameStaging } from "../../src/device/net/frame-staging.ts";
+import { negotiated } from "../../src/device/net/negotiated.ts";
 import { TransmitPath } from "../../src/device/net/transmit.ts";
 import { TransmitOffloads } from "../../src/device/net/transmit-offloads.ts";
 import { CAUSE_KIND_TX } from "../../src/device/observer.ts";
@@ -109,7 +110,7 @@ class Card {
     const offloads = new TransmitOffloads(port, new Segmenter());
     this.#path = new TransmitPath(this.end.context, port, staging, offloads);
     // Nothing is negotiated.
-    this.#path.configure(new FeatureNegotiation(), null, NET_HDR_BYTES);
+    this.#path.configure(negotiated(new FeatureNegotiation(), 1500));
   }
 
   /** As `QueueBank.serve` does it: an armed queue is looked at only after a kick. */

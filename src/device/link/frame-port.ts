@@ -3,7 +3,14 @@
  * end (a traffic source, a switch, a socket) implements this one interface, and wrappers (capture, faults) nest.
  */
 
-/** One frame with its offload header (virtio 1.4 §5.1.9), in fields that are reused for every frame. */
+/**
+ * One frame with its offload header (virtio 1.4 §5.1.9), in fields that are reused for every frame. A finished frame has
+ * `flags` and `gsoType` 0, and then no other field of the header counts:
+ * - NEEDS_CSUM in `flags`: the checksum field, `csumStart + csumOffset`, holds the sum of the pseudo header, and whoever
+ *   sent the frame answers for it;
+ * - DATA_VALID: the checksum is known to be right;
+ * - `gsoType` is not NONE: a TCP or UDP packet that is still to be cut into pieces of `gsoSize`; NEEDS_CSUM is set too.
+ */
 export class Frame {
   /** Bytes of the frame lie at `bytes[offset … offset + lengthBytes)`. Valid until the next call on the port. */
   bytes: Uint8Array;
@@ -43,9 +50,12 @@ export interface FramePort {
   readonly maxFrameBytes: number;
   /** True if the port finishes partial checksums (VIRTIO_NET_HDR_F_NEEDS_CSUM) itself. */
   readonly takesChecksum: boolean;
-  /** True if the port takes frames that are still to be segmented (gso type other than NONE). */
+  /** True if the port takes frames that are still to be segmented, up to `maxFrameBytes` long. */
   readonly takesSegmentation: boolean;
-  /** Takes the next frame off the wire into `frame`; false if there is none at `nowNs`. */
+  /**
+   * Takes the next frame off the wire into `frame`; false if there is none at `nowNs`. A card finishes what its driver does
+   * not take, and drops a frame whose header does not fit it; it does not write to the bytes.
+   */
   receive(frame: Frame, nowNs: number): boolean;
   /** When the next frame is due, ns; Infinity if the port does not know of any. */
   nextArrivalNs(): number;

@@ -9,14 +9,7 @@ import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
 import type { Segmenter } from "../offload/segmenter.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
-import {
-  NET_F_CTRL_VQ,
-  NET_F_HASH_REPORT,
-  NET_F_MRG_RXBUF,
-  NET_F_MTU,
-  NET_HDR_BYTES,
-  NET_HDR_HASH_BYTES,
-} from "../spec/virtio-net.ts";
+import { NET_F_CTRL_VQ } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../virtqueue/packed-queue.ts";
@@ -31,6 +24,7 @@ import { DriverSettings, type DriverSettingsState } from "./driver-settings.ts";
 import type { FeatureNegotiation } from "./features.ts";
 import type { FrameStaging } from "./frame-staging.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
+import { negotiated } from "./negotiated.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import { QueueService } from "./queue-service.ts";
@@ -262,13 +256,10 @@ export class QueueBank {
 
   /** What was negotiated holds from here on. */
   #configurePaths(): void {
-    const { features, mtu } = this.#parts;
+    const inForce = negotiated(this.#parts.features, this.#parts.mtu);
     this.settings.begin();
-    const mtuInForce = features.has(NET_F_MTU) ? mtu : null;
-    const headerBytes = features.has(NET_F_HASH_REPORT) ? NET_HDR_HASH_BYTES : NET_HDR_BYTES;
-    const mergeable = features.has(NET_F_MRG_RXBUF);
-    for (const receiver of this.receivers) receiver.configure(mergeable, mtuInForce, headerBytes);
-    for (const transmitter of this.#transmitters) transmitter.configure(features, mtuInForce, headerBytes);
+    for (const receiver of this.receivers) receiver.configure(inForce);
+    for (const transmitter of this.#transmitters) transmitter.configure(inForce);
   }
 
   /** The driver may choose the other kind of ring in its next life. */
@@ -348,11 +339,6 @@ export class QueueBank {
   }
 
   // --- what others ask ------------------------------------------------------------------------------------------------
-
-  /** True while the receive queue of `pair` lives. */
-  receivesOn(pair: number): boolean {
-    return this.#queues[2 * pair]!.started;
-  }
 
   /** Buffers that the receive queues have for the card; reads the rings. */
   get freeReceiveBuffers(): number {

@@ -20,6 +20,7 @@ import type { Throttle } from "../throttle/throttle.ts";
 import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED_WORD, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_CHAIN, type Virtqueue } from "../virtqueue/virtqueue.ts";
+import type { Negotiated } from "./negotiated.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import { ReceiveHeader } from "./receive-header.ts";
 import { ReceiveSpread, SPREAD_BROKEN, SPREAD_EMPTY, SPREAD_FAULT, SPREAD_TOO_LONG } from "./receive-spread.ts";
@@ -91,8 +92,7 @@ export class ReceivePath implements QueuePath {
     this.#queue = queue;
   }
 
-  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU, the header has 12 or 20 bytes. */
-  configure(mergeable: boolean, mtu: number | null, headerBytes: number): void {
+  configure({ mergeable, mtu, headerBytes }: Negotiated): void {
     this.#mergeable = mergeable;
     this.#frameBytesMax = mtu === null ? UNLIMITED : mtu + ETHERNET_HEADER_BYTES;
     this.#spread.configure(mergeable, mtu === null ? FRAME_BYTES_USUAL : this.#frameBytesMax);

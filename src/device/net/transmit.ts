@@ -21,8 +21,8 @@ import type { Throttle } from "../throttle/throttle.ts";
 import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
-import type { FeatureNegotiation } from "./features.ts";
 import type { FrameStaging } from "./frame-staging.ts";
+import type { Negotiated } from "./negotiated.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
 import type { QueueStatistics } from "./statistics.ts";
 import type { Steering } from "./steering.ts";
@@ -85,8 +85,7 @@ export class TransmitPath implements QueuePath {
     this.#queue = queue;
   }
 
-  /** What was negotiated: `mtu` is null without VIRTIO_NET_F_MTU, the header has 12 or 20 bytes. */
-  configure(features: FeatureNegotiation, mtu: number | null, headerBytes: number): void {
+  configure({ features, mtu, headerBytes }: Negotiated): void {
     this.#headerBytes = headerBytes;
     const roomBytes = this.#staging.lengthBytes - this.#headerBytes;
     const linkMax = Math.min(this.#port.maxFrameBytes, roomBytes);
