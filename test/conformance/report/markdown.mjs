@@ -34,10 +34,10 @@ function figureRow(name, { total, tested, notApplicable, untested }) {
 
 function mutationLines(seed, mutations) {
   return [
-    "## Ten clauses, drawn by lot, broken on purpose",
+    `## ${mutations.length} clauses, drawn by lot, broken on purpose`,
     "",
-    `Drawn by \`node test/conformance/draw-by-lot.mjs ${seed}\`. Each was broken in the card's code, and a test that names`,
-    "the clause failed.",
+    `Drawn by \`node test/conformance/draw-by-lot.mjs ${seed} ${mutations.length}\`. Each was broken in the card's code,`,
+    "and a test that names the clause failed.",
     "",
     "| clause | what was broken | test that failed |",
     "|---|---|---|",
