@@ -7,7 +7,7 @@ import { attachVirtioNet } from "/dist/hypervisor/v86/index.js";
 import { V86 } from "/node_modules/v86/build/libv86.mjs";
 
 const PORT = 0xc000;
-const SLOT = 10;
+const SLOT = 15;
 const RECEIVE = 0x10000;
 const TRANSMIT = 0x20000;
 const BUFFER = 0x30000;

@@ -23,6 +23,10 @@ describe("the public face", () => {
     ]);
   });
 
+  it("of spillway/v86 is one function", async () => {
+    expect(Object.keys(await import("spillway/v86"))).toEqual(["attachVirtioNet"]);
+  });
+
   it("of spillway/hypervisor runs scenarios and offers its parts", async () => {
     const face = await import("spillway/hypervisor");
     for (const name of [

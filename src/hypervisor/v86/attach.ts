@@ -23,7 +23,7 @@ export interface VirtioNetOptions
   readonly port?: FramePort;
   /** Six bytes of a unicast address; by default a random one of local administration. */
   readonly mac?: ArrayLike<number>;
-  /** Device number on the PCI bus; default 10. */
+  /** Device number on the PCI bus; default 15. */
   readonly slot?: number;
   /** Space of the BAR that holds the registers; default "io", which costs v86 less. */
   readonly bar?: "io" | "memory";
@@ -35,8 +35,12 @@ export interface VirtioNetOptions
   readonly onWake?: (vcpu: number, why: number, nowNs: number) => void;
 }
 
-const SLOT_DEFAULT = 10;
-/** docs/decisions/005-in-v86.md says why. */
+/**
+ * None of v86's own devices is there, and SeaBIOS gives its interrupt line to none of those that v86 has without being
+ * asked, nor to its file system: v86 does not join what several devices say on one line.
+ */
+const SLOT_DEFAULT = 15;
+/** docs/decisions/006-in-v86.md says why. */
 const LATENCY_DEFAULT_NS = 500_000;
 const attached = new WeakSet<object>();
 

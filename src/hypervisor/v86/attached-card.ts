@@ -52,7 +52,7 @@ export class AttachedCard {
     parts.slot.plug(parts.transport);
     this.#loop = new WorkLoop(inside, (nowNs) => this.#work(nowNs));
     this.#device = new StateSlot(
-      () => saveCard(parts.card, parts.transport, parts.pins, this.#enter()),
+      () => saveCard(parts, this.#enter()),
       () => this.#reset(),
     );
     cpu.devices.virtio_net = this.#device;
@@ -68,6 +68,11 @@ export class AttachedCard {
   get undelivered(): { readonly malformed: number; readonly dropped: number } {
     const { busPort } = this.#parts;
     return { malformed: busPort?.malformed ?? 0, dropped: busPort?.dropped ?? 0 };
+  }
+
+  /** MSI-X messages that the driver has sent to an address where no local APIC is. */
+  get messagesLost(): number {
+    return this.#parts.pins.messagesLost;
   }
 
   /** The port has a frame, or will have one sooner than it said: an emulator that sleeps looks at its card now. */
@@ -155,13 +160,12 @@ export class AttachedCard {
   }
 
   #restore(state: unknown): void {
-    const { card, transport, pins } = this.#parts;
     // Whatever the state holds, the card's rings lay in the memory of before.
     this.#reset();
     const saved = savedCardIn(state);
     if (saved === null) return;
     try {
-      restoreCard(saved, card, transport, pins, this.#enter());
+      restoreCard(saved, this.#parts, this.#enter());
     } catch (error) {
       this.#reset();
       throw error;

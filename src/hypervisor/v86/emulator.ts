@@ -46,6 +46,8 @@ export interface EmulatorCpu {
   readonly mem8: { readonly byteOffset: number };
   readonly memory_size: ArrayLike<number>;
   readonly acpi_enabled: ArrayLike<number>;
+  /** EFLAGS; those that arithmetic sets may be elsewhere. */
+  readonly flags: Int32Array;
   /** Handlers of accesses outside of RAM, by address >>> 17. */
   readonly memory_map_read8: Read[];
   readonly memory_map_write8: Write[];
@@ -94,6 +96,7 @@ const NEEDED: readonly (readonly [path: string, type: "function" | "object" | "n
   ["v86.cpu.wasm_memory.buffer", "object"],
   ["v86.cpu.memory_size.0", "number"],
   ["v86.cpu.acpi_enabled.0", "number"],
+  ["v86.cpu.flags.0", "number"],
   ["v86.cpu.mem8.byteOffset", "number"],
   ["v86.cpu.memory_map_read8", "object"],
   ["v86.cpu.memory_map_write8", "object"],

@@ -3,6 +3,9 @@
  *
  * They are kept until the emulator is between two stretches of instructions. Raised inside the handler of a store to
  * memory, an interrupt would change the CPU's state under the instruction that is running (a guest hung by it).
+ *
+ * v86 does not join what several devices say on one line: whoever lowers it lowers it for all. So the card's line is
+ * raised again after each stretch for as long as the card asserts it, and cannot be lost to another's driver.
  */
 
 import type { PciInterruptSink } from "../../device/index.ts";
@@ -12,6 +15,8 @@ import type { EmulatorCpu } from "./emulator.ts";
 const MSI_ADDRESS = 0xfee;
 const MSI_ADDRESS_SHIFT = 20;
 const MSI_VECTOR_MASK = 0xff;
+// The flag by which the CPU lets interrupts in.
+const FLAG_INTERRUPT = 1 << 9;
 // v86's local APIC in 32-bit words: interrupt requests from 16 on, trigger modes (1 is level) from 32 on.
 const APIC_IRR = 16;
 const APIC_TMR = 32;
@@ -47,31 +52,31 @@ export class InterruptPins implements PciInterruptSink {
 
   line(asserted: boolean): void {
     this.#lineAsserted = asserted;
-    // Lowering disturbs nobody, and the driver that has just read the status must not be interrupted once more.
-    if (!asserted) this.#applyLine();
+    // At once, for the driver that has just read the status must not be interrupted once more.
+    if (!asserted && this.#lineRaised) this.#lowerLine();
   }
 
   wake(vcpu: number, why: number, nowNs: number): void {
     this.#onWake?.(vcpu, why, nowNs);
   }
 
-  /** True if `flush` has something to do. */
-  get pending(): boolean {
-    return this.#anyDue || this.#lineAsserted !== this.#lineRaised;
-  }
-
   /** Delivers what is due. To be called between two stretches of instructions only. */
   flush(): void {
-    this.#applyLine();
+    if (this.#lineAsserted) {
+      this.#lineRaised = true;
+      this.#cpu.devices.pci.raise_irq(this.#pciId);
+    }
     if (this.#anyDue) this.#deliverMessages();
   }
 
-  #applyLine(): void {
-    if (this.#lineAsserted === this.#lineRaised) return;
-    this.#lineRaised = this.#lineAsserted;
-    const { pci } = this.#cpu.devices;
-    if (this.#lineRaised) pci.raise_irq(this.#pciId);
-    else pci.lower_irq(this.#pciId);
+  /** v86 takes the chance to deliver what is pending from others; inside an instruction it must not. */
+  #lowerLine(): void {
+    this.#lineRaised = false;
+    const { flags, devices } = this.#cpu;
+    const enabled = flags[0]! & FLAG_INTERRUPT;
+    flags[0]! &= ~FLAG_INTERRUPT;
+    devices.pci.lower_irq(this.#pciId);
+    flags[0]! |= enabled;
   }
 
   /** MSI is edge-triggered: a request, and the trigger mode that makes v86 send no end of interrupt to its I/O APIC. */
@@ -93,8 +98,7 @@ export class InterruptPins implements PciInterruptSink {
   restoreState(due: readonly number[]): void {
     this.#due.set(due);
     this.#anyDue = due.some((bits) => bits !== 0);
-    this.#lineRaised = !this.#lineAsserted;
-    this.#applyLine();
+    if (!this.#lineAsserted) this.#lowerLine();
   }
 
   /** The machine was reset, or the card is pulled out. */

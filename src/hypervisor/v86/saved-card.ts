@@ -4,8 +4,9 @@
  * apart.
  */
 
-import type { CardState, NetCard, PciTransport, PciTransportState } from "../../device/index.ts";
-import type { InterruptPins } from "./interrupt-pins.ts";
+import type { CardState, PciTransportState } from "../../device/index.ts";
+import { VIRTIO_BAR } from "../../device/transport/pci-layout.ts";
+import type { AttachedParts } from "./attached-card.ts";
 
 const TAG = "spillway-v86";
 const VERSION = 1;
@@ -27,14 +28,19 @@ export class StateSlot {
 }
 
 interface SavedCard {
+  /** Where the guest's driver has found the card. */
+  readonly slot: number;
+  readonly bar: string;
   readonly card: CardState;
   readonly transport: PciTransportState;
   readonly due: readonly number[];
 }
 
 /** What v86 is to keep: it takes arrays of plain values. */
-export function saveCard(card: NetCard, transport: PciTransport, pins: InterruptPins, nowNs: number): unknown[] {
+export function saveCard(parts: AttachedParts, nowNs: number): unknown[] {
+  const { card, transport, pins } = parts;
   const saved: SavedCard = {
+    ...placeOf(parts),
     card: card.saveState(nowNs),
     transport: transport.saveState(),
     due: pins.saveState(),
@@ -54,15 +60,20 @@ export function savedCardIn(state: unknown): SavedCard | null {
   return JSON.parse(String(state[2])) as SavedCard;
 }
 
-/** @throws RangeError if the state is of another kind of card */
-export function restoreCard(
-  saved: SavedCard,
-  card: NetCard,
-  transport: PciTransport,
-  pins: InterruptPins,
-  nowNs: number,
-): void {
-  card.restoreState(saved.card, nowNs);
-  transport.restoreState(saved.transport, nowNs);
-  pins.restoreState(saved.due);
+/** @throws RangeError if the state is of another kind of card, or of one in another place */
+export function restoreCard(saved: SavedCard, parts: AttachedParts, nowNs: number): void {
+  const { slot, bar } = placeOf(parts);
+  if (saved.slot !== slot || saved.bar !== bar) {
+    throw new RangeError(
+      `saved state: the card was in slot ${saved.slot} with its registers in ${saved.bar} space, ` +
+        `this one is in slot ${slot} with them in ${bar} space; attach it as it was`,
+    );
+  }
+  parts.card.restoreState(saved.card, nowNs);
+  parts.transport.restoreState(saved.transport, nowNs);
+  parts.pins.restoreState(saved.due);
+}
+
+function placeOf({ slot, transport }: AttachedParts): { slot: number; bar: string } {
+  return { slot: slot.pciId >> 3, bar: transport.bar(VIRTIO_BAR)!.kind };
 }

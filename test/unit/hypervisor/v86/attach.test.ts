@@ -161,9 +161,38 @@ describe("interrupts of a card in v86", () => {
     expect(receive.collectUsed()).toHaveLength(1);
     expect(raised).not.toHaveBeenCalled();
     machine.endOfStretch();
-    expect(raised.mock.calls).toEqual([[10 << 3]]);
+    expect(raised.mock.calls).toEqual([[machine.slot << 3]]);
     expect(machine.driver.takeInterruptStatus()).toBe(1);
-    expect(lowered.mock.calls).toEqual([[10 << 3]]);
+    expect(lowered.mock.calls).toEqual([[machine.slot << 3]]);
+    await machine.destroy();
+  });
+
+  it("of others do not come in while the driver takes the card's status, in the middle of its instruction", async () => {
+    const machine = await Machine.make();
+    machine.attach();
+    machine.bringUp();
+    machine.deliver(patterned(64));
+    machine.endOfStretch();
+    const { flags, devices } = machine.cpu;
+    const enabled = 1 << 9;
+    flags[0]! |= enabled;
+    const seen: number[] = [];
+    vi.spyOn(devices.pci, "lower_irq").mockImplementation(() => seen.push(flags[0]! & enabled));
+    expect(machine.driver.takeInterruptStatus()).toBe(1);
+    expect(seen).toEqual([0]);
+    expect(flags[0]! & enabled).toBe(enabled);
+    await machine.destroy();
+  });
+
+  it("sent to where no local APIC is are counted", async () => {
+    const machine = await Machine.make(true);
+    machine.attach({ msix: true });
+    machine.bringUp(true);
+    const { pci, msix } = machine.driver;
+    pci.writeBar(msix!.tableBar, msix!.tableOffset + 16, 4, 0x12340000);
+    machine.deliver(patterned(64));
+    machine.endOfStretch();
+    expect(machine.card.messagesLost).toBe(1);
     await machine.destroy();
   });
 

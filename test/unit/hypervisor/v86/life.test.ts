@@ -68,6 +68,20 @@ describe.each(["io", "memory"] as const)("the state of a card in v86 (%s BAR)", 
     expect(second.card.card.status).toBe(0);
   });
 
+  it("of a card in another place is refused, and it is said where that was", async () => {
+    const first = await make();
+    first.attach({ bar });
+    first.bringUp();
+    const state = await first.emulator.save_state();
+    for (const options of [{ bar, slot: 9 }, { bar: bar === "io" ? ("memory" as const) : ("io" as const) }]) {
+      const second = await make();
+      second.attach(options);
+      await expect(second.emulator.restore_state(state)).rejects.toThrow(/was in slot 15 with .*; attach it as it was/);
+      expect(second.card.card.status).toBe(0);
+      expect(second.readConfig(4, 2) & 7).toBe(0);
+    }
+  });
+
   it("ends with a restart of the machine: status 0, no BAR, and no write to where the rings were", async () => {
     const machine = await make();
     machine.attach({ bar });

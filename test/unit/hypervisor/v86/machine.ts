@@ -53,7 +53,7 @@ export interface Inside {
 export class Machine {
   readonly emulator: V86;
   readonly sent: Uint8Array[] = [];
-  slot = 10;
+  slot = 15;
   card!: AttachedCard;
   driver!: PciDriver;
 
@@ -101,7 +101,7 @@ export class Machine {
   }
 
   attach(options: VirtioNetOptions = {}): AttachedCard {
-    this.slot = options.slot ?? 10;
+    this.slot = options.slot ?? 15;
     this.card = attachVirtioNet(this.emulator, { mac: MAC, latencyIntervalNs: 0, ...options });
     return this.card;
   }

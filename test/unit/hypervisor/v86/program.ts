@@ -31,6 +31,8 @@ export const STARTS = word(11);
 /** What code at CODE_AT counts in. */
 export const COUNTED_A = word(12);
 export const COUNTED_B = word(13);
+/** 1: the program faults with nobody to take the fault, nor that of the fault: a triple fault. */
+export const TRIPLE_FAULT = word(14);
 export const CODE_AT = 0x80000;
 export const IRQ = 11;
 /** Vector of message 0, of message 1 the next. */
@@ -130,6 +132,10 @@ function main(): number[] {
     ...ifSet(REBOOT, [
       ...[0xc7, 0x05, ...le32(REBOOT), ...le32(0)], // mov dword [REBOOT], 0
       ...[0x66, 0xba, ...le(0xcf9, 2), 0xb0, 0x02, 0xee, 0xb0, 0x06, 0xee], // mov dx, 0xcf9; al = 2, then 6; out dx, al
+    ]),
+    ...ifSet(TRIPLE_FAULT, [
+      ...[0xc7, 0x05, ...le32(TRIPLE_FAULT), ...le32(0)], // mov dword [TRIPLE_FAULT], 0
+      ...[0x0f, 0x01, 0x1d, ...le32(BASE + GDT), 0x0f, 0x0b], // lidt of no entries; ud2
     ]),
     ...ifElse(BUSY, [0x90], [0xf4]), // nop; or: hlt
   ];

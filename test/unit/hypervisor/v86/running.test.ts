@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { GUEST_ACTIVE, GUEST_PREEMPTED, GUEST_STATE } from "../../../../src/device/index.ts";
 import type { VirtioNetOptions } from "../../../../src/hypervisor/v86/index.ts";
 import { patterned } from "../../../conformance/harness/frames.ts";
@@ -13,6 +13,7 @@ import {
   REBOOT,
   SPURIOUS,
   STARTS,
+  TRIPLE_FAULT,
   TURNS,
 } from "./program.ts";
 import { RunningGuest } from "./running-guest.ts";
@@ -104,6 +105,36 @@ describe.each([
     expect(guest.get(INTERRUPTS)).toBe(1);
   });
 
+  it("finds the card reset when its host restarts it after a triple fault, with which v86 gives up", async () => {
+    await guest.start(true);
+    const { v86 } = guest.machine.inside;
+    const loop = v86 as unknown as { do_tick(): void };
+    const { do_tick } = loop;
+    const given: unknown[] = [];
+    loop.do_tick = () => {
+      try {
+        do_tick.call(v86);
+      } catch (error) {
+        given.push(error);
+      }
+    };
+    const said = vi.spyOn(console, "error").mockImplementation(() => {});
+    guest.set(TRIPLE_FAULT, 1);
+    await guest.until("v86 has given up", () => given.length === 1);
+    expect(String(given[0])).toMatch(/unreachable/);
+    said.mockRestore();
+    guest.deliver(1);
+    guest.machine.emulator.restart();
+    await guest.machine.emulator.run();
+    await guest.until("the program begins anew", () => guest.get(STARTS) === 2);
+    expect(guest.machine.card.card.status).toBe(0);
+    const turns = guest.get(TURNS);
+    guest.deliver(2);
+    await guest.until("it has had time", () => guest.get(TURNS) > turns + 1000);
+    expect(guest.machine.wordAt(guest.receive.device + 2)).toBe(0);
+    expect(given).toHaveLength(1);
+  });
+
   it("is saved while it runs, and goes on in another machine, where no frame comes twice", async () => {
     await guest.start();
     guest.deliver(1);
@@ -139,6 +170,19 @@ describe("a running guest", () => {
     // The first may be seen late, but is sent when the frame comes.
     expect(at.at(-1)! - at[0]!).toBeGreaterThan(2 * latencyIntervalNs);
     expect(card.card.throttle.vectors[0]!.counters.notifications[0]).toBe(5);
+  });
+
+  it("is interrupted though another device on the card's line has lowered it for both", async () => {
+    const guest = await make({});
+    await guest.start();
+    const { pci } = guest.machine.cpu.devices;
+    const raise = vi.spyOn(pci, "raise_irq");
+    // As if raised, and lowered by the other's driver before the CPU came to it.
+    raise.mockImplementationOnce(() => {});
+    guest.deliver(1);
+    await guest.until("the interrupt", () => guest.get(INTERRUPTS) === 1);
+    expect(guest.get(SPURIOUS)).toBe(0);
+    raise.mockRestore();
   });
 
   it("runs code that the card has written over what its CPU had translated", async () => {
