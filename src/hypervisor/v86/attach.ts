@@ -21,6 +21,8 @@ export interface VirtioNetOptions
   extends Omit<NetCardOptions, "memory" | "port" | "interrupts" | "mac" | "vectors" | "txStaging"> {
   /** Where frames come from and go to; by default v86's own network back end (`net0-send`, `net0-receive`). */
   readonly port?: FramePort;
+  /** Which of v86's networks, as `id` of its `net_device`; default 0, or 1 if the machine has a card of v86's own. */
+  readonly networkId?: number;
   /** Six bytes of a unicast address; by default a random one of local administration. */
   readonly mac?: ArrayLike<number>;
   /** Device number on the PCI bus; default 15. */
@@ -65,10 +67,8 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
   const pins = new InterruptPins(inside.cpu, slot.pciId, options.onWake ?? null);
   const interrupts = new PciInterrupts(pins);
   let onArrival = () => {};
-  const busPort =
-    options.port === undefined
-      ? new BusPort(inside.bus, devices.net === undefined ? 0 : 1, nowNs, () => onArrival())
-      : null;
+  const networkId = options.networkId ?? (devices.net === undefined ? 0 : 1);
+  const busPort = options.port === undefined ? new BusPort(inside.bus, networkId, nowNs, () => onArrival()) : null;
   const port = options.port ?? busPort!;
   try {
     // One vector for each queue, the control queue's too, and one for configuration changes.
@@ -93,7 +93,7 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
   }
 }
 
-function checkRoom(emulator: object, { cpu }: EmulatorInside, { msix, bar }: VirtioNetOptions): void {
+function checkRoom(emulator: object, { cpu }: EmulatorInside, { msix, bar, networkId = 0 }: VirtioNetOptions): void {
   if (attached.has(emulator)) {
     throw new RangeError("attachVirtioNet: this emulator has a card already; detach() it first");
   }
@@ -104,6 +104,9 @@ function checkRoom(emulator: object, { cpu }: EmulatorInside, { msix, bar }: Vir
   }
   if (bar !== undefined && bar !== "io" && bar !== "memory") {
     throw new RangeError(`attachVirtioNet: bar is ${String(bar)}; it must be "io" or "memory"`);
+  }
+  if (!Number.isInteger(networkId) || networkId < 0) {
+    throw new RangeError(`attachVirtioNet: networkId is ${networkId}; it must be an integer, 0 or more`);
   }
   if (msix === true && cpu.acpi_enabled[0] === 0) {
     throw new RangeError(

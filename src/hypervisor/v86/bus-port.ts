@@ -32,7 +32,7 @@ export class BusPort implements FramePort {
   #oldestNs = Number.POSITIVE_INFINITY;
   readonly #announced = new Uint8Array(6);
 
-  /** @param id of the network: 0, or 1 if the machine has a card of v86's own */
+  /** @param id of the network, which the names of its messages carry */
   constructor(bus: EmulatorBus, id: number, nowNs: () => number, onArrival: () => void) {
     this.#bus = bus;
     this.#id = id;

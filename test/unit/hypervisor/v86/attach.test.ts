@@ -127,27 +127,6 @@ describe.each([
   });
 });
 
-describe("v86's network back ends", () => {
-  it("hear of the card's address, and of another that its driver gives it or that comes with a saved state", async () => {
-    const machine = await Machine.make();
-    const told: string[] = [];
-    machine.inside.bus.register("net0-mac", (mac: string) => told.push(mac));
-    machine.attach();
-    machine.endOfStretch();
-    machine.endOfStretch();
-    expect(told).toEqual(["02:00:00:00:00:01"]);
-    machine.card.card.config.setMac(Uint8Array.of(0x02, 0, 0, 0, 0, 9), 0);
-    machine.endOfStretch();
-    const state = await machine.emulator.save_state();
-    machine.emulator.restart();
-    machine.endOfStretch();
-    await machine.emulator.restore_state(state);
-    machine.endOfStretch();
-    expect(told).toEqual(["02:00:00:00:00:01", "02:00:00:00:00:09", "02:00:00:00:00:01", "02:00:00:00:00:09"]);
-    await machine.destroy();
-  });
-});
-
 describe("interrupts of a card in v86", () => {
   it("raise its line between two stretches of instructions, never inside a store, until the driver reads why", async () => {
     const machine = await Machine.make();

@@ -177,6 +177,10 @@ describe("attachVirtioNet refuses", () => {
     expect(() => machine.attach({ bar: "port" as never })).toThrow(/bar is port; it must be "io" or "memory"/);
   });
 
+  it("a network that has no number", () => {
+    expect(() => machine.attach({ networkId: -1 })).toThrow(/networkId is -1; it must be an integer, 0 or more/);
+  });
+
   it("a latency interval that its register cannot hold, and nothing is left behind", () => {
     expect(() => machine.attach({ latencyIntervalNs: -1 })).toThrow(RangeError);
     expect(() => machine.attach({ mac: [1, 2, 3] })).toThrow(/mac/);

@@ -62,14 +62,17 @@ export class Machine {
     this.inside.bus.register("net0-send", (bytes: Uint8Array) => this.sent.push(bytes));
   }
 
-  /** @param bios what the CPU is to run, if it is to run at all */
-  static async make(acpi = false, bios?: ArrayBuffer): Promise<Machine> {
+  /**
+   * @param bios what the CPU is to run, if it is to run at all
+   * @param network which of v86's own network back ends to have
+   */
+  static async make(acpi = false, bios?: ArrayBuffer, network?: { relay_url: string; id?: number }): Promise<Machine> {
     const emulator = new V86({
       wasm_path: createRequire(import.meta.url).resolve("v86/build/v86.wasm"),
       memory_size: RAM_BYTES,
       vga_memory_size: 1 << 20,
       // "none" is not in the types of v86 0.5.462.
-      net_device: { type: "none" as "virtio" },
+      net_device: { type: "none" as "virtio", ...network },
       acpi,
       ...(bios === undefined ? {} : { bios: { buffer: bios } }),
       autostart: false,
