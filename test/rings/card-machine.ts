@@ -202,6 +202,8 @@ export function frameOf(length: number, seed = 1): Uint8Array {
 export interface MachineOptions extends Partial<Omit<NetCardOptions, "memory" | "interrupts">> {
   readonly ramBytes?: number;
   readonly shared?: boolean;
+  /** Bytes behind the guest's memory, in the same buffer, that are lent to the card as its staging area. */
+  readonly stagingBytes?: number;
   /** False for a card without an observer, which takes receive buffers ahead; `drops` and `faults` stay empty then. */
   readonly observed?: boolean;
   readonly translator?: AddressTranslator;
@@ -226,11 +228,21 @@ export class CardMachine {
   /** What a translator adds to the addresses of rings. */
   ringBase = 0;
 
-  constructor({ ramBytes = 0x40000, shared = false, translator, observed = true, ...options }: MachineOptions = {}) {
-    const buffer = shared ? new SharedArrayBuffer(ramBytes) : new ArrayBuffer(ramBytes);
-    this.ram = new Uint8Array(buffer).fill(CANARY);
+  constructor({
+    ramBytes = 0x40000,
+    shared = false,
+    stagingBytes = 0,
+    translator,
+    observed = true,
+    ...options
+  }: MachineOptions = {}) {
+    const bufferBytes = ramBytes + stagingBytes;
+    const buffer = shared ? new SharedArrayBuffer(bufferBytes) : new ArrayBuffer(bufferBytes);
+    this.ram = new Uint8Array(buffer, 0, ramBytes).fill(CANARY);
     this.view = new DataView(buffer);
-    this.memory = new GuestMemory(buffer, undefined, undefined, translator ?? null);
+    const regions = [{ guestAddress: 0, sizeBytes: ramBytes, byteOffset: 0 }];
+    this.memory = new GuestMemory(buffer, regions, undefined, translator ?? null);
+    const txStaging = { bytes: this.memory.u8, offset: ramBytes, lengthBytes: stagingBytes };
     const observer: CardObserver = {
       arrived: () => {},
       delivered: (id, _queue, buffers, free) => this.delivered.push({ id, buffers, free }),
@@ -250,6 +262,7 @@ export class CardMachine {
       },
       mac: MAC,
       ...(observed ? { observer } : {}),
+      ...(stagingBytes > 0 ? { txStaging } : {}),
       ...options,
     });
     this.mmio = new MmioTransport(this.card);

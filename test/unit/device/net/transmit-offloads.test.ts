@@ -275,6 +275,25 @@ describe("segmentation", () => {
     }
   });
 
+  test("goes on in the same staging area if the port makes memory grow", () => {
+    const machine = new OffloadMachine(["CSUM", "HOST_TSO4"], { stagingBytes: 65664 });
+    const shape = tcp(4, 5000);
+    const frame = gsoFrame(shape);
+    machine.port.onTransmit = () => {
+      const old = machine.memory.u8;
+      const grown = new Uint8Array(old.length + 65536);
+      grown.set(old);
+      machine.memory.rebind(grown.buffer);
+      // A buffer that was left behind is detached.
+      old.fill(0xee);
+    };
+    machine.offerFrame(frame.bytes, gsoHeader(frame, GSO.TCPV4, 1000));
+    machine.kick(TX);
+    machine.poll();
+    // The first segment was read before.
+    expect(payloadReceived(machine.port.sent.slice(1))).toEqual([...shape.payload.slice(1000)]);
+  });
+
   test("ends where the port resets the card, or suspends it", () => {
     for (const status of [0, 31]) {
       for (const pieces of [[], [100]]) {
