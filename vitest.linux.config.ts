@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     include: ["test/linux/**/*.test.ts"],
     globalSetup: ["test/linux/debian/prepare.ts"],
-    testTimeout: 240_000,
-    hookTimeout: 300_000,
+    testTimeout: 600_000,
+    hookTimeout: 900_000,
     maxWorkers: 2,
     ...reporters(),
   },

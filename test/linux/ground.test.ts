@@ -9,7 +9,7 @@ describe.skipIf(ingredients === null)("the ground of the Linux suite", () => {
 
   beforeAll(async () => {
     const images = bootImages(ingredients!);
-    guest = await LinuxGuest.resume(images, {}, await bootedState(images, {}));
+    guest = await LinuxGuest.resume(images, {}, await bootedState(images, {}), {});
   });
   afterAll(() => guest.destroy());
 

@@ -25,7 +25,7 @@ describe.skipIf(inject("ingredients") === null)("the receive filter that an unmo
   /** One frame of each kind: whether it reached the guest, and whether the card had filtered it out. */
   async function passes(mac: string, vlan?: number): Promise<boolean> {
     const { filtered } = guest.card.statistics;
-    const received = await guest.received([frameTo(mac, vlan)]);
+    const received = await guest.arrivals([frameTo(mac, vlan)]);
     expect(guest.card.statistics.filtered - filtered).toBe(1 - received);
     return received === 1;
   }

@@ -12,11 +12,6 @@ export interface Address {
   readonly ip: string;
 }
 
-/** A port that says when a frame waits for the card. */
-export interface WakingPort extends FramePort {
-  onWaiting: () => void;
-}
-
 export interface CardGuestOptions {
   readonly machine?: MachineOptions;
   readonly card?: Omit<VirtioNetOptions, "port" | "mac">;
@@ -27,18 +22,23 @@ export interface AttachedLinux {
   readonly attached: AttachedCard;
 }
 
-/** Resumes a booted Linux, and puts the card in. */
+/** Resumes a booted Linux, and puts the card in; with `state` one whose card was saved with it. Whoever has the port wakes the card's loop when a frame waits there. */
 export async function attachedLinux(
-  port: WakingPort,
+  port: FramePort,
   { mac }: Address,
   { machine = {}, card = {} }: CardGuestOptions,
+  state?: ArrayBuffer,
 ): Promise<AttachedLinux> {
   const images = bootImages(inject("ingredients")!);
   let attached: AttachedCard | undefined;
-  const linux = await LinuxGuest.resume(images, machine, await bootedState(images, machine), (emulator) => {
+  const attach = (emulator: object): void => {
     attached = attachVirtioNet(emulator, { port, mac: macBytes(mac), ...card });
-  });
-  port.onWaiting = () => attached!.wakeLoop();
+  };
+  if (state !== undefined) {
+    const linux = await LinuxGuest.resume(images, machine, state, { before: attach });
+    return { linux, attached: attached! };
+  }
+  const linux = await LinuxGuest.resume(images, machine, await bootedState(images, machine), { after: attach });
   await linux.output("echo 1 >/sys/bus/pci/rescan");
   // It finds fault with devices of the machine itself, as at boot.
   linux.kernelLog.endBoot();
@@ -58,10 +58,54 @@ export class CardGuest {
     this.address = address;
   }
 
-  static async startAt(port: WakingPort, address: Address, options: CardGuestOptions = {}): Promise<CardGuest> {
+  static async startAt(port: FramePort, address: Address, options: CardGuestOptions = {}): Promise<CardGuest> {
     const guest = new CardGuest(await attachedLinux(port, address, options), address);
     await guest.configure();
     return guest;
+  }
+
+  /** Goes on where a guest at such a port was when its state was saved. */
+  static async restoreAt(
+    port: FramePort,
+    address: Address,
+    state: ArrayBuffer,
+    options: CardGuestOptions = {},
+  ): Promise<CardGuest> {
+    return new CardGuest(await attachedLinux(port, address, options, state), address);
+  }
+
+  /** Takes one connection to `port` in the background, until `received` asks what came. */
+  async listen(port: number): Promise<void> {
+    const ready = `/tmp/ready-${port}`;
+    await this.run(
+      `rm -f ${ready}; tcp-sink ${port} /tmp/got-${port} >/tmp/result-${port} 2>${ready} & ` +
+        `until grep -q listening ${ready}; do sleep 0.1; done`,
+    );
+  }
+
+  /** How many bytes came on the connection, once it has ended, and the SHA-256 of the first MiB, which all others equalled. */
+  async received(port: number): Promise<{ bytes: number; sha256: string }> {
+    const result = await this.run(`until grep . /tmp/result-${port}; do sleep 0.1; done`);
+    const [bytes, differing] = result.split(" ").map(Number);
+    if (differing !== 0) throw new Error(`${differing} MiB of ${bytes} bytes differ from the first one`);
+    return { bytes: bytes!, sha256: await this.run(`sha256sum </tmp/got-${port}`) };
+  }
+
+  /** Makes a MiB that is like no other, and returns its SHA-256. */
+  makeData(): Promise<string> {
+    return this.run("head -c 1048576 /dev/urandom >/tmp/data && sha256sum </tmp/data");
+  }
+
+  /** Values of TCP's counters that tell of damage or loss: segments in error, with a wrong checksum, and sent again. */
+  async tcpTroubles(): Promise<{ InErrs: number; InCsumErrors: number; RetransSegs: number }> {
+    const lines = (await this.run("grep ^Tcp: /proc/net/snmp")).split("\n");
+    const [names, values] = lines.map((line) => line.split(" "));
+    const value = (name: string): number => Number(values![names!.indexOf(name)]);
+    return {
+      InErrs: value("InErrs"),
+      InCsumErrors: value("InCsumErrors"),
+      RetransSegs: value("RetransSegs"),
+    };
   }
 
   /** Address and link of `eth0`, as after each time that the driver is bound. */

@@ -17,6 +17,7 @@ export class TestGuest extends CardGuest {
 
   private constructor(attached: AttachedLinux, wire: TestWire) {
     super(attached, GUEST);
+    wire.onWaiting = () => this.attached.wakeLoop();
     this.wire = wire;
     this.station = new Station(wire, STATION, GUEST);
   }
@@ -46,7 +47,7 @@ export class TestGuest extends CardGuest {
   }
 
   /** How many of `frames` reach the guest's network stack. */
-  async received(frames: readonly Uint8Array[]): Promise<number> {
+  async arrivals(frames: readonly Uint8Array[]): Promise<number> {
     const before = Number(await this.net("statistics/rx_packets"));
     for (const frame of frames) this.wire.send(frame);
     // Frames stay in order: when the echo is back, all before it have had their turn.

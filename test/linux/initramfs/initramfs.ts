@@ -9,7 +9,6 @@ import { modulesInOrder } from "./kernel-modules.ts";
 const MODULES = ["virtio_pci", "virtio_net", "8021q", "macvlan", "pktgen"];
 const LIBRARY_FOLDER = "lib/i386-linux-gnu";
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", "libcrypt.so.1"];
-const PERL_LIBRARY = "usr/lib/i386-linux-gnu/perl-base";
 const PROGRAMS = join(import.meta.dirname, "programs");
 const LOADER = "lib/ld-linux.so.2";
 
@@ -27,12 +26,6 @@ export function buildInitramfs({ programs, modules }: Ingredients): Buffer {
     archive.file(path, readFileSync(firstOf(join(programs, path), join(programs, "usr", path))));
   }
   archive.file("usr/bin/perl", readFileSync(join(programs, "usr/bin/perl")));
-  for (const path of readdirSync(join(programs, PERL_LIBRARY), { recursive: true, encoding: "utf8" })) {
-    const file = join(PERL_LIBRARY, path);
-    // Tables of Unicode, which no program here needs, are half of it.
-    if (/\.(pm|pl|so)$/.test(path) && !path.startsWith("unicore"))
-      archive.file(file, readFileSync(join(programs, file)));
-  }
   for (const program of readdirSync(PROGRAMS)) {
     archive.file(join("usr/bin", program), readFileSync(join(PROGRAMS, program)));
   }
