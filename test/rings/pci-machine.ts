@@ -170,6 +170,8 @@ export class PciMachine {
   }
 
   negotiate(features: readonly Feature[] = PLAIN_FEATURES): void {
+    // Both spaces, and bus mastering.
+    this.setConfig(4, 2, this.config(4, 2) | 7);
     this.status = 0;
     this.status = 1;
     this.status = 3;

@@ -34,19 +34,31 @@ export class DeviceStatus {
   value = 0;
   /** Fault of the last write, FAULT_NONE if it was in order. */
   fault: number = FAULT_NONE;
+  /** False while the platform lets the device reach no memory. */
+  reachesMemory = true;
   readonly #features: FeatureNegotiation;
 
   constructor(features: FeatureNegotiation) {
     this.#features = features;
   }
 
-  /** True while buffers may be used: DRIVER_OK, and nothing that speaks against it. */
+  /** True while buffers may be used: the driver is ready, and memory can be reached. */
   get live(): boolean {
+    return this.reachesMemory && this.driverReady;
+  }
+
+  /** DRIVER_OK, and nothing that speaks against it. */
+  get driverReady(): boolean {
     return (this.value & (STATUS_DRIVER_OK | STATUS_FAILED | STATUS_DEVICE_NEEDS_RESET)) === STATUS_DRIVER_OK;
   }
 
   get suspended(): boolean {
     return (this.value & STATUS_SUSPEND) !== 0;
+  }
+
+  /** True while rings stand still although the driver is ready. */
+  get halted(): boolean {
+    return this.suspended || !this.reachesMemory;
   }
 
   get featuresOk(): boolean {

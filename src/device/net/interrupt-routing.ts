@@ -34,9 +34,9 @@ export class InterruptRouting {
     return this.#shared ? SHARED_VECTOR : this.#vectors[slot]!;
   }
 
-  setConfigVector(vector: number): void {
+  setConfigVector(vector: number, nowNs: number): void {
     this.#configVector = vector;
-    this.#throttle.configVector = this.#shared ? SHARED_VECTOR : vector;
+    this.#throttle.assignConfigVector(this.#shared ? SHARED_VECTOR : vector, nowNs);
   }
 
   setVector(slot: number, vector: number, nowNs: number): void {
@@ -46,17 +46,18 @@ export class InterruptRouting {
 
   /** True, as at first: all go to vector 0. */
   useShared(shared: boolean, nowNs: number): void {
+    if (shared === this.#shared) return;
     this.#shared = shared;
-    this.setConfigVector(this.#configVector);
+    this.setConfigVector(this.#configVector, nowNs);
     for (let slot = 0; slot < this.#vectors.length; slot++) {
       this.#throttle.assignVector(slot, this.vectorInForce(slot), nowNs);
     }
   }
 
   /** The device was reset: the driver has given nothing. To be called after the throttle's own reset. */
-  reset(): void {
+  reset(nowNs: number): void {
     this.#vectors.fill(NO_VECTOR);
-    this.setConfigVector(NO_VECTOR);
+    this.setConfigVector(NO_VECTOR, nowNs);
   }
 
   saveState(): InterruptRoutingState {
@@ -64,10 +65,10 @@ export class InterruptRouting {
   }
 
   /** To be called before queues are attached to the throttle. */
-  restoreState(state: InterruptRoutingState): void {
+  restoreState(state: InterruptRoutingState, nowNs: number): void {
     this.#vectors.set(state.vectors);
     this.#shared = state.shared;
-    this.setConfigVector(state.configVector);
+    this.setConfigVector(state.configVector, nowNs);
   }
 }
 

@@ -151,7 +151,7 @@ export class NetCard implements FaultSink {
       return;
     }
     this.queues.setLinkUp(up);
-    if (this.config.setLinkUp(up) && this.#status.live) this.throttle.configChanged(nowNs);
+    if (this.config.setLinkUp(up) && this.#status.driverReady) this.throttle.configChanged(nowNs);
   }
 
   /** Asks the driver for gratuitous packets, which make the network learn where the card is (§5.1.9.5.4). */
@@ -161,7 +161,7 @@ export class NetCard implements FaultSink {
       this.#heldAnnouncement = true;
       return;
     }
-    if (this.config.setAnnouncing(true) && this.#status.live) this.throttle.configChanged(nowNs);
+    if (this.config.setAnnouncing(true) && this.#status.driverReady) this.throttle.configChanged(nowNs);
   }
 
   /** Frames taken off the wire since the card was made, dropped and filtered ones included. */
@@ -217,7 +217,7 @@ export class NetCard implements FaultSink {
       this.features.restoreState(state.features);
       this.config.restoreState(state.config);
       this.#status.value = state.status;
-      this.#routing.restoreState(state.routing);
+      this.#routing.restoreState(state.routing, nowNs);
       this.queues.restoreState(state.queues, nowNs);
     } catch (error) {
       this.#status.value = 0;
@@ -252,7 +252,7 @@ export class NetCard implements FaultSink {
     if (this.#status.fault !== FAULT_NONE) this.guestFault(this.#status.fault, nowNs);
     if (transition === TRANSITION_RESET) this.#reset(nowNs);
     else if (transition === TRANSITION_START) this.queues.start(nowNs);
-    else if (transition === TRANSITION_SUSPEND) this.#suspend(nowNs);
+    else if (transition === TRANSITION_SUSPEND) this.#halt(nowNs);
     else if (transition === TRANSITION_RESUME) this.#resume(nowNs);
     else if (transition === TRANSITION_STOP) this.queues.stop();
   }
@@ -263,14 +263,26 @@ export class NetCard implements FaultSink {
     if (fault !== FAULT_NONE) this.guestFault(fault, nowNs);
   }
 
+  /**
+   * The platform lets the device reach memory, as at first, or not any more: on PCI, bus mastering is off. What was used is
+   * published before; from then on rings stand still, nothing is sent, and frames are dropped, until it may again.
+   */
+  allowMemory(allowed: boolean, nowNs: number): void {
+    if (allowed === this.#status.reachesMemory) return;
+    this.#intake.reconsider();
+    this.#status.reachesMemory = allowed;
+    if (allowed) this.#goOn(nowNs);
+    else this.#halt(nowNs);
+  }
+
   /** The vector that the driver has given to configuration changes, or NO_VECTOR. */
   get configVector(): number {
     return this.#routing.configVector;
   }
 
   /** The driver gives configuration changes a vector: an index below `throttle.vectors.length`, or NO_VECTOR. */
-  setConfigVector(vector: number): void {
-    this.#routing.setConfigVector(vector);
+  setConfigVector(vector: number, nowNs: number): void {
+    this.#routing.setConfigVector(vector, nowNs);
   }
 
   /**
@@ -313,25 +325,31 @@ export class NetCard implements FaultSink {
     this.features.reset();
     this.config.reset();
     this.throttle.reset();
-    this.#routing.reset();
+    if (!this.#status.reachesMemory) this.throttle.suspend(nowNs);
+    this.#routing.reset(nowNs);
     this.interruptStatus.value = 0;
     this.#heldAnnouncement = false;
     this.#showHeldLink(nowNs);
   }
 
   /** SUSPEND-8, R17. No buffer is in the works between two calls, but batches may wait for their publishing. */
-  #suspend(nowNs: number): void {
+  #halt(nowNs: number): void {
     this.queues.finish(nowNs);
     this.throttle.suspend(nowNs);
     // The driver was notified, and may have gone on at once.
-    if (this.#status.suspended) this.queues.stop();
+    if (this.#status.halted) this.queues.stop();
     else this.throttle.resume(nowNs);
+  }
+
+  #goOn(nowNs: number): void {
+    if (this.#status.halted) return;
+    if (this.#status.live) this.queues.resume(nowNs);
+    this.throttle.resume(nowNs);
   }
 
   /** SUSPEND-5, SUSPEND-7. */
   #resume(nowNs: number): void {
-    this.queues.resume(nowNs);
-    this.throttle.resume(nowNs);
+    this.#goOn(nowNs);
     this.#showHeldLink(nowNs);
     if (this.#heldAnnouncement) this.announce(nowNs);
     this.#heldAnnouncement = false;

@@ -213,12 +213,10 @@ export class QueueBank {
 
   // --- the life of the device ----------------------------------------------------------------------------------------
 
-  /** DRIVER_OK: enabled queues live from here on. */
+  /** DRIVER_OK: what was negotiated holds, and enabled queues live from here on. */
   start(nowNs: number): void {
     this.#configurePaths();
-    for (let slot = 0; slot < this.#queues.length; slot++) {
-      if (this.#queues[slot]!.enabled) this.#startQueue(slot, nowNs);
-    }
+    if (this.#parts.status.live) this.resume(nowNs);
   }
 
   /** Publishes what was used. */
@@ -231,12 +229,10 @@ export class QueueBank {
     for (const queue of this.#queues) queue.stop();
   }
 
-  /** Goes on after `stop`, where it stood. */
+  /** Goes on after `stop`, where it stood; queues that were enabled since begin. */
   resume(nowNs: number): void {
     for (let slot = 0; slot < this.#queues.length; slot++) {
-      if (!this.#queues[slot]!.enabled) continue;
-      this.#queues[slot]!.start();
-      this.service.lookAt(slot, nowNs);
+      if (this.#queues[slot]!.enabled) this.#startQueue(slot, nowNs);
     }
   }
 
@@ -288,12 +284,13 @@ export class QueueBank {
   }
 
   #startQueue(slot: number, nowNs: number): void {
-    const queue = this.#queues[slot]!;
-    queue.start();
+    this.#queues[slot]!.start();
+    this.service.lookAt(slot, nowNs);
+    // A queue that goes on has its vector and parameters, and perhaps something due.
+    if (this.#parts.throttle.isAttached(slot)) return;
     this.#attach(slot);
     this.settings.coalescing.queueEnabled(slot);
     this.settings.coalescing.apply(nowNs);
-    this.service.lookAt(slot, nowNs);
   }
 
   #attach(slot: number): void {

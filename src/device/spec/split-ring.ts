@@ -50,10 +50,13 @@ export function descAreaBytes(size: number): number {
   return DESC_BYTES * size;
 }
 
-export function availAreaBytes(size: number): number {
-  return AVAIL_RING + 2 * size + 2;
+/** The event word at the end of both areas is there only with VIRTIO_F_EVENT_IDX (§2.7.6, §2.7.8). */
+const EVENT_WORD_BYTES = 2;
+
+export function availAreaBytes(size: number, eventIdx = true): number {
+  return AVAIL_RING + 2 * size + (eventIdx ? EVENT_WORD_BYTES : 0);
 }
 
-export function usedAreaBytes(size: number): number {
-  return USED_RING + USED_ELEM_BYTES * size + 2;
+export function usedAreaBytes(size: number, eventIdx = true): number {
+  return USED_RING + USED_ELEM_BYTES * size + (eventIdx ? EVENT_WORD_BYTES : 0);
 }

@@ -8,6 +8,8 @@ import type { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
 export class InterruptDelivery {
   /** R17: nothing leaves. */
   suspended = false;
+  /** The vector of configuration changes; null if the driver gave them none. */
+  configVector: InterruptVector | null;
   readonly #vectors: readonly InterruptVector[];
   readonly #vcpus: readonly VcpuPresence[];
   readonly #sink: InterruptSink;
@@ -16,6 +18,7 @@ export class InterruptDelivery {
     this.#vectors = vectors;
     this.#vcpus = vcpus;
     this.#sink = sink;
+    this.configVector = vectors[0]!;
   }
 
   /** R14: the vCPU that the vector interrupts: its target, or an active sibling where the interrupt's address allows it. */
@@ -51,13 +54,24 @@ export class InterruptDelivery {
   /** R2: the cause stays until the activation. */
   wake(vector: InterruptVector, why: number, nowNs: number): void {
     this.#vcpus[vector.target]!.wakeOutstanding = true;
-    // Other vectors of the same vCPU need no deadline of their own now (R4).
+    // Other vectors of the same vCPU need no deadline of their own now (R4), unless a sibling serves them.
     for (let i = 0; i < this.#vectors.length; i++) {
       const other = this.#vectors[i]!;
-      if (other.target === vector.target) other.deadlineNs = Number.POSITIVE_INFINITY;
+      if (other.target === vector.target && !this.servedBy(other).active) other.deadlineNs = Number.POSITIVE_INFINITY;
     }
     vector.counters.wakes[why]!++;
     this.#sink.wake(vector.target, why, nowNs);
+  }
+
+  /** R10: configuration changes are another vector's from now on, the pending one too. */
+  moveConfig(vector: InterruptVector | null, nowNs: number): void {
+    const before = this.configVector;
+    this.configVector = vector;
+    if (vector === before || before === null || !before.configPending) return;
+    before.configPending = false;
+    if (vector === null) return;
+    vector.configPending = true;
+    this.notifyConfig(vector, nowNs);
   }
 
   /** R13: a pending configuration change goes past all intervals; for an inactive guest it is a reason to wake. */

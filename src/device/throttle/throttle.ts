@@ -36,8 +36,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class Throttle {
   readonly vectors: readonly InterruptVector[];
   readonly vcpus: readonly VcpuPresence[];
-  /** The vector of configuration changes; NO_VECTOR if the driver gave them none. */
-  configVector = 0;
   /** How late the interrupt that is being delivered is, against its deadline, in ns; 0 if none was set. */
   latenessNs = 0;
 
@@ -210,10 +208,18 @@ export class Throttle {
 
   // --- configuration changes, suspend, reset -------------------------------------------------------------------------
 
+  /**
+   * The driver gave configuration changes another vector, an index or NO_VECTOR. A change of which it has not been told
+   * goes to the new one, and nothing follows on the old one (R10).
+   */
+  assignConfigVector(vector: number, nowNs: number): void {
+    this.#delivery.moveConfig(this.vectors[vector] ?? null, nowNs);
+  }
+
   /** R13: never delayed, wakes an inactive guest, and stands outside the latency interval's count. */
   configChanged(nowNs: number): void {
-    const vector = this.vectors[this.configVector];
-    if (vector === undefined) return;
+    const vector = this.#delivery.configVector;
+    if (vector === null) return;
     vector.configPending = true;
     this.#observer?.cause(vector.index, -1, CAUSE_KIND_CONFIG, nowNs);
     this.#delivery.notifyConfig(vector, nowNs);
@@ -244,7 +250,7 @@ export class Throttle {
    */
   reset(): void {
     this.#delivery.suspended = false;
-    this.configVector = 0;
+    this.#delivery.configVector = this.vectors[0]!;
     this.#attached.detachAll();
     for (const vector of this.vectors) {
       vector.configPending = false;
@@ -289,7 +295,8 @@ export class Throttle {
     const isServed = this.#delivery.servedBy(vector).active;
     if (isServed && !wasServed) this.#activated(vector, false, nowNs);
     else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
-    else this.#evaluate(vector, nowNs, false);
+    else if (isServed) this.#evaluate(vector, nowNs, false);
+    else this.#turnedIdle(vector, nowNs);
   }
 
   /** ITR_COUNT: ns left of the interval that runs now. */
@@ -388,11 +395,11 @@ export class Throttle {
   #deactivated(vector: InterruptVector, nowNs: number): void {
     const vcpu = this.#delivery.servedBy(vector);
     for (const cause of vector.queues) cause.waitingSinceNs = cause.isUnread(vcpu.idle) ? nowNs : NEVER;
-    if (vector.configPending && !this.#delivery.suspended) this.#delivery.notifyConfig(vector, nowNs);
+    if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
     this.#evaluate(vector, nowNs, true);
   }
 
-  /** An inactive guest changed between preempted and idle: another interval, and other causes, count for it (R16). */
+  /** An inactive guest may have changed between preempted and idle: another interval, and other causes, count then (R16). */
   #turnedIdle(vector: InterruptVector, nowNs: number): void {
     const { idle } = this.vcpus[vector.target]!;
     for (const cause of vector.queues) {

@@ -264,7 +264,7 @@ export const PCI_COMMON_REGISTERS: readonly RegisterDefinition<PciCommonConfig>[
     MSIX_NO_VECTOR,
     "MSI-X vector of configuration changes; 0xffff is none.",
     (common) => shownVector(common.card.configVector),
-    (common, value) => common.card.setConfigVector(common.vectorFrom(value)),
+    (common, value, nowNs) => common.card.setConfigVector(common.vectorFrom(value), nowNs),
   ),
   readOnly("num_queues", COMMON_NUM_QUEUES, 2, 3, "Queues that the card has.", (common) => common.card.queues.count),
   {

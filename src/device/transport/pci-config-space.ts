@@ -89,7 +89,10 @@ export class PciConfigSpace {
     return this.#bars[index];
   }
 
-  /** Where a BAR lies now; null if it does not exist, or the command register has its space off. */
+  /**
+   * Where a BAR lies now; null if it does not exist, the command register has its space off, or the guest has not placed it:
+   * it is at 0, as after power-on, or at the very end, where it seems to be while the guest asks for its size.
+   */
   barAddress(index: number): number | null {
     const bar = this.#bars[index];
     if (bar === undefined) return null;
@@ -97,7 +100,8 @@ export class PciConfigSpace {
     if ((this.read(PCI_COMMAND, 2) & decodes) === 0) return null;
     const at = PCI_BAR_0 + 4 * index;
     const low = this.read(at, 4) - (this.read(at, 4) % bar.sizeBytes);
-    return bar.kind === "memory64" ? low + this.read(at + 4, 4) * TWO_POW_32 : low;
+    const address = bar.kind === "memory64" ? low + this.read(at + 4, 4) * TWO_POW_32 : low;
+    return address === 0 || low + bar.sizeBytes === TWO_POW_32 ? null : address;
   }
 
   saveState(): readonly number[] {

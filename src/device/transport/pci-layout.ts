@@ -61,7 +61,10 @@ export interface PciTransportOptions {
   readonly subsystemId?: number;
   /** 1 to 4 for INTA to INTD; default 1. */
   readonly interruptPin?: number;
-  /** Called after the guest has moved a BAR, or switched its space on or off; `barAddress` tells where it is now. */
+  /**
+   * Called after a BAR was moved, or its space switched on or off, by the guest, a reset or a restored state; `barAddress`
+   * tells where it is now.
+   */
   readonly onBarChange?: (bar: number) => void;
 }
 
@@ -78,6 +81,7 @@ export const NOTIFY_AT_MEMORY = 0x1000;
 const ISR_BYTES = 1;
 const WINDOW_DATA_BYTES = 4;
 const SUBSYSTEM_ID_LEAST = 0x40;
+const QUEUES_MAX = 0xffff;
 
 export interface PciLayout {
   readonly config: PciConfigSpace;
@@ -100,6 +104,11 @@ export interface PciLayout {
 /** @throws RangeError for an option out of range */
 export function layoutFor(queueCount: number, vectors: number, options: PciTransportOptions): PciLayout {
   const { bar = "memory", msix = vectors >= 2 } = options;
+  if (queueCount > QUEUES_MAX) {
+    throw new RangeError(
+      `the card has ${queueCount} queues; registers of PCI count ${QUEUES_MAX} at most: take fewer pairs`,
+    );
+  }
   if (!["memory", "memory64", "io"].includes(bar)) {
     throw new RangeError(`bar is ${String(bar)}; it must be "memory", "memory64" or "io"`);
   }

@@ -13,10 +13,16 @@ import {
   MSIX_CONTROL_MASK_ALL,
   PCI_COMMAND,
   PCI_COMMAND_INTX_DISABLE,
+  PCI_COMMAND_MASTER,
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
 } from "../spec/pci.ts";
-import { F_NOTIFICATION_DATA, NOTIFICATION_VQN_MASK } from "../spec/virtio.ts";
+import {
+  F_NOTIFICATION_DATA,
+  INTERRUPT_CONFIG_CHANGE,
+  INTERRUPT_USED_BUFFER,
+  NOTIFICATION_VQN_MASK,
+} from "../spec/virtio.ts";
 import { CONFIG_BYTES } from "../spec/virtio-net.ts";
 import { COMMON_CFG_BYTES } from "../spec/virtio-pci.ts";
 import { MsixTable } from "./msix-table.ts";
@@ -64,6 +70,7 @@ export class PciTransport {
     this.#onBarChange = options.onBarChange ?? null;
     this.#interrupts = interrupts;
     interrupts.onNotify = (vector, nowNs) => this.#notify(vector, nowNs);
+    this.#applyCommand(0);
   }
 
   // --- configuration space -------------------------------------------------------------------------------------------
@@ -73,9 +80,9 @@ export class PciTransport {
     if (!isAccess(offset, widthBytes)) return this.#refuse(nowNs);
     if (this.#window.touches(offset, widthBytes)) {
       const { bar, offset: at, length } = this.#window;
-      // PCFGA-3.
+      // PCFGA-3. Whoever dumps all of configuration space reads a window that nobody has set.
       if (this.#window.isValid) this.#window.store(this.readBar(bar, at, length, nowNs));
-      else this.#refuse(nowNs);
+      else if (length !== 0) this.#refuse(nowNs);
     }
     return this.#config.read(offset, widthBytes);
   }
@@ -87,6 +94,7 @@ export class PciTransport {
     }
     const before = this.#barAddresses();
     this.#config.write(offset, widthBytes, value);
+    this.#applyCommand(nowNs);
     if (this.#window.touches(offset, widthBytes)) {
       const { bar, offset: at, length } = this.#window;
       // PCFGA-2.
@@ -95,12 +103,21 @@ export class PciTransport {
     }
     this.#applyMsixControl(nowNs);
     this.#updateLine(nowNs);
+    this.#tellOfBars(before);
+  }
+
+  /** Without bus mastering a function reaches no memory, and sends no messages. */
+  #applyCommand(nowNs: number): void {
+    this.card.allowMemory((this.#config.read(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) !== 0, nowNs);
+  }
+
+  #tellOfBars(before: readonly (number | null)[]): void {
     for (const [bar, address] of this.#barAddresses().entries()) {
       if (address !== before[bar]) this.#onBarChange?.(bar);
     }
   }
 
-  /** Where a BAR lies, null while the guest has its space off, or if there is none of that index. */
+  /** Where a BAR lies; null while the guest has not placed it or has its space off, or if there is none of that index. */
   barAddress(bar: number): number | null {
     return this.#config.barAddress(bar);
   }
@@ -116,7 +133,10 @@ export class PciTransport {
 
   // --- BARs ----------------------------------------------------------------------------------------------------------
 
-  /** Value of `widthBytes` bytes at `offset` in a BAR, unsigned; 0 for an access that is not allowed. */
+  /**
+   * Value of `widthBytes` bytes at `offset` in a BAR, unsigned; 0 for an access that is not allowed. A guest's access of 64
+   * bits is two of 32, the low half first; of a write as well.
+   */
   readBar(bar: number, offset: number, widthBytes: number, nowNs: number): number {
     if (bar === MSIX_BAR) return this.#readMsix(offset, widthBytes, nowNs);
     const { isrAt, deviceAt, notifyAt, notifyBytes } = this.#layout;
@@ -147,14 +167,18 @@ export class PciTransport {
     } else this.#refuse(nowNs);
   }
 
-  /** §4.1.5.2: 16 bits, or with NOTIFICATION_DATA 32, whose lower half names the queue as the 16 do. */
+  /**
+   * §4.1.5.2: 16 bits, or with NOTIFICATION_DATA 32, whose lower half names the queue as the 16 do. In memory the address
+   * names it too. A driver that gets width or value wrong there is at fault, but meant its queue all the same.
+   */
   #kick(offset: number, widthBytes: number, value: number, nowNs: number): void {
+    const { notifyMultiplier } = this.#layout;
     const wanted = this.card.features.has(F_NOTIFICATION_DATA) ? 4 : 2;
-    const index = value & NOTIFICATION_VQN_MASK;
-    const place = this.#layout.notifyMultiplier === 0 ? 0 : index * NOTIFY_MULTIPLIER;
-    if (widthBytes !== wanted) this.#refuse(nowNs);
-    else if (offset !== place) this.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
-    else this.card.queues.kick(index, nowNs);
+    const named = value & NOTIFICATION_VQN_MASK;
+    const index = notifyMultiplier === 0 ? named : Math.floor(offset / notifyMultiplier);
+    if (widthBytes !== wanted || offset % NOTIFY_MULTIPLIER !== 0) this.#refuse(nowNs);
+    else if (named !== index) this.card.guestFault(FAULT_QUEUE_INDEX, nowNs);
+    this.card.queues.kick(index, nowNs);
   }
 
   /** PISR-5. */
@@ -185,14 +209,16 @@ export class PciTransport {
     this.#interrupts.sink.line(asserted, nowNs);
   }
 
-  /** The driver may have enabled MSI-X, or masked it as a whole. */
+  /** The driver may have enabled MSI-X, or masked it as a whole. What is due moves to vectors whose masks are in force. */
   #applyMsixControl(nowNs: number): void {
     const enabled = this.#layout.msixAt !== 0 && (this.#msixControl & MSIX_CONTROL_ENABLE) !== 0;
-    if (enabled !== this.#msixEnabled) {
-      this.#msixEnabled = enabled;
-      this.card.useSharedVector(!enabled, nowNs);
-    }
-    this.#applyMasks(nowNs);
+    // Messages have told of these; nobody has cleared them, and they must not raise the line.
+    if (this.#msixEnabled && !enabled)
+      this.card.interruptStatus.acknowledge(INTERRUPT_USED_BUFFER | INTERRUPT_CONFIG_CHANGE);
+    this.#msixEnabled = enabled;
+    if (enabled) this.#applyMasks(nowNs);
+    this.card.useSharedVector(!enabled, nowNs);
+    if (!enabled) this.#applyMasks(nowNs);
   }
 
   get #msixControl(): number {
@@ -241,11 +267,14 @@ export class PciTransport {
 
   /** The platform resets the function: configuration space, MSI-X and device are as after power-on. */
   resetFunction(nowNs: number): void {
+    const before = this.#barAddresses();
     this.#common.writeStatus(0, nowNs);
     this.#config.restoreState(this.#layout.initial);
     this.#msix.reset();
+    this.#applyCommand(nowNs);
     this.#applyMsixControl(nowNs);
     this.#updateLine(nowNs);
+    this.#tellOfBars(before);
   }
 
   /** All of the transport, as plain values; the card's state is apart. */
@@ -274,11 +303,14 @@ export class PciTransport {
         `saved state has ${state.msix.length / 4} vectors, but this transport ${this.#msix.vectors}`,
       );
     }
+    const before = this.#barAddresses();
     this.#config.restoreState(state.config);
     this.#msix.restoreState(state.msix);
     this.#common.restoreState(state.common);
+    this.#applyCommand(nowNs);
     this.#applyMsixControl(nowNs);
     this.#updateLine(nowNs);
+    this.#tellOfBars(before);
   }
 
   #refuse(nowNs: number): number {

@@ -125,14 +125,15 @@ export class SplitQueue implements Virtqueue {
     if (descAddress % DESC_ALIGN !== 0 || driverAddress % AVAIL_ALIGN !== 0 || deviceAddress % USED_ALIGN !== 0) {
       return FAULT_QUEUE_SETUP;
     }
+    const availBytes = availAreaBytes(size, areas.eventIdx);
+    const usedBytes = usedAreaBytes(size, areas.eventIdx);
     const table = this.memory.translate(descAddress, descAreaBytes(size), false);
-    const avail = this.memory.translate(driverAddress, availAreaBytes(size), false);
-    const used = this.memory.translate(deviceAddress, usedAreaBytes(size), true);
+    const avail = this.memory.translate(driverAddress, availBytes, false);
+    const used = this.memory.translate(deviceAddress, usedBytes, true);
     if (table < 0 || avail < 0 || used < 0) return FAULT_QUEUE_SETUP;
     // The used ring is ours to write, the other two are not (SDESC-4).
-    const usedEnd = used + usedAreaBytes(size);
-    if (used < table + descAreaBytes(size) && table < usedEnd) return FAULT_QUEUE_SETUP;
-    if (used < avail + availAreaBytes(size) && avail < usedEnd) return FAULT_QUEUE_SETUP;
+    if (used < table + descAreaBytes(size) && table < used + usedBytes) return FAULT_QUEUE_SETUP;
+    if (used < avail + availBytes && avail < used + usedBytes) return FAULT_QUEUE_SETUP;
     this.size = size;
     this.#mask = size - 1;
     this.#table = table;

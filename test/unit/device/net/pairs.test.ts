@@ -38,7 +38,7 @@ class PairsMachine extends CardMachine {
     for (const index of [...RX, ...TX, CTRL]) this.setUpQueue(index, 0x1000 * (index + 1), 16);
     this.card.useSharedVector(false, this.nowNs);
     for (const index of [...RX, ...TX, CTRL]) this.card.queues.setVector(index, index, this.nowNs);
-    this.card.setConfigVector(CTRL);
+    this.card.setConfigVector(CTRL, this.nowNs);
     this.write(REG.STATUS, RUNNING);
     for (const index of RX) {
       for (let i = 0; i < 10; i++) {
@@ -232,7 +232,7 @@ describe("two pairs, a vCPU and a vector for each", () => {
   test("configuration changes have a vector of their own, or none", () => {
     machine.card.setLinkUp(false, machine.nowNs);
     expect(machine.interrupts()).toEqual([[CTRL, CONFIG]]);
-    machine.card.setConfigVector(-1);
+    machine.card.setConfigVector(-1, machine.nowNs);
     machine.card.setLinkUp(true, machine.nowNs);
     expect(machine.interrupts()).toEqual([]);
   });

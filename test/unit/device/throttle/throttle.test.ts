@@ -478,6 +478,26 @@ describe("R10: nothing of an old life arrives", () => {
     rig.advance(100_000);
     expect(rig.log).toEqual(["0 notify v0 latency"]);
   });
+
+  it("a configuration change that waits goes to the vector that its driver gives it, and no more to the old one", () => {
+    const rig = new ThrottleRig(3);
+    rig.throttle.maskByDriver(0, true, 0);
+    rig.throttle.configChanged(10);
+    rig.throttle.assignConfigVector(2, 20);
+    rig.throttle.maskByDriver(0, false, 30);
+    expect(rig.log).toEqual(["20 notify v2 config"]);
+    expect(rig.vector.causeBits()).toBe(0);
+  });
+
+  it("a configuration change that waits is dropped with its vector", () => {
+    const rig = new ThrottleRig(3);
+    rig.throttle.maskByDriver(0, true, 0);
+    rig.throttle.configChanged(10);
+    rig.throttle.assignConfigVector(-1, 20);
+    rig.throttle.assignConfigVector(0, 30);
+    rig.throttle.maskByDriver(0, false, 40);
+    expect(rig.log).toEqual([]);
+  });
 });
 
 describe("R11: urgent frames", () => {
@@ -720,9 +740,35 @@ describe("R14: several vectors, queues and vCPUs", () => {
     rig.state(ACTIVE, 200);
     expect(rig.log.slice(1)).toEqual(["200 notify v0 wake", "200 notify v1 wake"]);
   });
+
+  it("a wake leaves alone the vectors that an active sibling serves", () => {
+    const rig = twoByTwo();
+    const other = new ScriptedQueue();
+    rig.throttle.attachQueue(3, RX, other, 1);
+    rig.throttle.vectors[1]!.target = 0;
+    rig.throttle.vectors[1]!.redirectMask = 0b10;
+    rig.frame(0, 3, other);
+    other.finishPoll();
+    rig.state(PREEMPTED, 10, 0);
+    rig.frame(20, 3, other);
+    rig.vector.overflowNs = 0;
+    rig.frame(30);
+    rig.advance(1_000_000);
+    expect(rig.log).toEqual(["0 notify v1 latency", "30 wake c0 overflow", "50000 notify v1 latency"]);
+  });
 });
 
 describe("R16: an idle guest", () => {
+  it("is woken by a completion of a vector that has just become its own", () => {
+    const rig = new ThrottleRig(1, 2).program(50_000, 1_000_000);
+    rig.state(PREEMPTED, 0, 0);
+    rig.state(IDLE, 0, 1);
+    rig.completion(10);
+    rig.throttle.retarget(rig.vector, 1, 0, 20);
+    rig.advance(5_000_000);
+    expect(rig.log).toEqual(["50020 wake c1 overflow"]);
+  });
+
   it("is woken one latency interval after the first frame, not one overflow interval", () => {
     const rig = new ThrottleRig().program(50_000, 1_000_000);
     rig.state(IDLE, 0);

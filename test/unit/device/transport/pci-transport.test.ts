@@ -144,7 +144,23 @@ describe("notifications", () => {
     const data = new PciMachine().bringUp([...FEATURES, "NOTIFICATION_DATA"]);
     data.notify(1, 4, 0x8007_0001);
     data.notify(1, 2);
-    expect([data.faults, data.card.statistics.queues[1]!.kicks]).toEqual([["register-access"], 1]);
+    expect([data.faults, data.card.statistics.queues[1]!.kicks]).toEqual([["register-access"], 2]);
+  });
+
+  test("in memory reach the queue of their address, whatever their width and value", () => {
+    const machine = new PciMachine().bringUp(FEATURES);
+    for (const [width, value] of [
+      [4, 1],
+      [1, 1],
+      [2, 0],
+      [2, 0xffff],
+    ] as const) {
+      machine.notify(1, width, value);
+    }
+    expect(machine.card.statistics.queues.map(({ kicks }) => kicks)).toEqual([0, 4, 0]);
+    const io = new PciMachine({}, { bar: "io" }).bringUp(FEATURES);
+    io.notify(0, 2, 1);
+    expect(io.card.statistics.queues.map(({ kicks }) => kicks)).toEqual([0, 1, 0]);
   });
 
   test("with NOTIF_CONFIG_DATA queue_notif_config_data names the queue, and reads 0 without (§4.1.4.3)", () => {

@@ -44,8 +44,14 @@ function useChains(queue: SplitQueue, count: number): void {
 }
 
 describe("enable", () => {
-  const setup = (size: number, descAddress: number, driverAddress: number, deviceAddress: number): string => {
-    const areas = { size, descAddress, driverAddress, deviceAddress, indirect: false, eventIdx: false };
+  const setup = (
+    size: number,
+    descAddress: number,
+    driverAddress: number,
+    deviceAddress: number,
+    eventIdx = true,
+  ): string => {
+    const areas = { size, descAddress, driverAddress, deviceAddress, indirect: false, eventIdx };
     return FAULTS[new SplitQueue(memory, true).enable(areas)]!.name;
   };
 
@@ -75,6 +81,17 @@ describe("enable", () => {
     expect(setup(4, 0x1000, 0x2000, RAM_BYTES - 36)).toBe("queue-setup");
     expect(setup(4, 2 ** 40, 0x2000, 0x3000)).toBe("queue-setup");
     expect(setup(4, RAM_BYTES - 64, 0x2000, 0x3000)).toBe("none");
+  });
+
+  test("lets areas end before their event word where EVENT_IDX was not negotiated (§2.7.6, §2.7.8)", () => {
+    for (const [driverAddress, deviceAddress] of [
+      [RAM_BYTES - 12, 0x3000],
+      [0x2000, RAM_BYTES - 36],
+      [0x2000, 0x200c],
+    ] as const) {
+      expect(setup(4, 0x1000, driverAddress, deviceAddress, true)).toBe("queue-setup");
+      expect(setup(4, 0x1000, driverAddress, deviceAddress, false)).toBe("none");
+    }
   });
 
   test("refuses a used ring over the other areas, which are not the device's to write (SDESC-4)", () => {
