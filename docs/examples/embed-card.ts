@@ -1,61 +1,67 @@
 /**
- * The card in an emulator of one's own: memory, registers, an interrupt line, and a loop that polls.
+ * A machine of one's own with the card in it: memory, registers, an interrupt line, and a loop.
  * Here the "guest" is the project's driver, called directly; in an emulator its loads and stores come from the CPU.
  */
-import { GuestMemory, LoopbackPort, MmioTransport, NetCard } from "spillway/device";
+import { LoopbackPort } from "spillway/device";
 import { makeApplication, NetDriver } from "spillway/guest";
+import { attachCard, type Emulator } from "./any-emulator.ts";
+
+const IRQ = 5;
+const ADDRESS = 0xd0000000;
+
+class Machine implements Emulator {
+  readonly ram = new ArrayBuffer(8 << 20);
+  time = 0;
+  irq = false;
+  /** How often the line went up. */
+  interrupts = 0;
+  read!: (offset: number, widthBytes: number) => number;
+  write!: (offset: number, widthBytes: number, value: number) => void;
+  work!: () => number;
+
+  nowNs(): number {
+    return this.time;
+  }
+
+  map(_address: number, _sizeBytes: number, load: Machine["read"], store: Machine["write"]): void {
+    this.read = load;
+    this.write = store;
+  }
+
+  setIrq(_line: number, high: boolean): void {
+    if (high && !this.irq) this.interrupts++;
+    this.irq = high;
+  }
+
+  betweenStretches(work: () => number): void {
+    this.work = work;
+  }
+
+  // A machine whose guest never leaves the CPU is never asked to run it.
+  activate(): void {}
+}
 
 export function run(): { sent: number; received: number; interrupts: number } {
-  const ram = new ArrayBuffer(8 << 20);
-  let nowNs = 0;
-  let irq = false;
-  let interrupts = 0;
-
-  const card = new NetCard({
-    memory: new GuestMemory(ram),
-    port: new LoopbackPort(),
-    mac: [0x02, 0, 0, 0, 0, 1],
-    interrupts: {
-      notify: () => {
-        irq = true;
-        interrupts++;
-      },
-      // An emulator whose guest never leaves the CPU is never asked to wake it.
-      wake: () => {},
-    },
-  });
-  // Map this window at the address that the machine's device tree tells: 32-bit loads and stores go here.
-  const mmio = new MmioTransport(card);
-  // At most 20 000 interrupts a second.
-  card.throttle.vectors[0]!.latencyNs = 50_000;
-
-  const registers = {
-    read: (offset: number, width: 1 | 2 | 4) => mmio.read(offset, width, nowNs),
-    write: (offset: number, width: 1 | 2 | 4, value: number) => mmio.write(offset, width, value, nowNs),
-  };
-  const driver = new NetDriver(
-    registers,
-    { buffer: ram, byteOffset: 0, sizeBytes: ram.byteLength },
-    {},
-    { relax: () => {}, relaxMax: 1 },
-    null,
-  );
+  const machine = new Machine();
+  attachCard(machine, new LoopbackPort(), ADDRESS, IRQ);
+  const { ram, read, write } = machine;
+  const memory = { buffer: ram, byteOffset: 0, sizeBytes: ram.byteLength };
+  const driver = new NetDriver({ read, write }, memory, {}, { relax: () => {}, relaxMax: 1 }, null);
   driver.initialise();
   const guest = makeApplication({ kind: "bulk", sendBytes: 200, sendCount: 100 }, driver);
 
-  while (nowNs < 1e9) {
+  while (machine.time < 1e9) {
     // The emulated CPU runs for a while …
-    guest.work(nowNs);
+    guest.work(machine.time);
     driver.flush();
-    if (irq) {
-      irq = false;
+    if (machine.irq) {
       driver.interrupt(1);
       while (!driver.pollDone()) driver.poll(64);
     }
-    // … then the card gets its turn; with nothing due, time may jump to the next deadline.
-    card.poll(nowNs, 256);
-    if (guest.done && card.nextDeadlineNs() === Number.POSITIVE_INFINITY && !irq) break;
-    nowNs = Math.max(nowNs + 1_000, Math.min(card.nextDeadlineNs(), nowNs + 10_000));
+    // … then the card has its turn. With nothing due, time may jump to when it wants the next.
+    const sleepNs = machine.work();
+    if (guest.done && sleepNs === Number.POSITIVE_INFINITY && !machine.irq) break;
+    machine.time += Math.min(Math.max(sleepNs, 1_000), 10_000);
   }
-  return { sent: driver.sent, received: driver.received, interrupts };
+  return { sent: driver.sent, received: driver.received, interrupts: machine.interrupts };
 }
