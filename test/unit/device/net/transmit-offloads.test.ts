@@ -279,19 +279,21 @@ describe("segmentation", () => {
     const machine = new OffloadMachine(["CSUM", "HOST_TSO4"], { stagingBytes: 65664 });
     const shape = tcp(4, 5000);
     const frame = gsoFrame(shape);
-    machine.port.onTransmit = () => {
+    const transmit = machine.port.transmit.bind(machine.port);
+    machine.port.transmit = (sent) => {
+      const taken = transmit(sent);
       const old = machine.memory.u8;
       const grown = new Uint8Array(old.length + 65536);
       grown.set(old);
       machine.memory.rebind(grown.buffer);
       // A buffer that was left behind is detached.
       old.fill(0xee);
+      return taken;
     };
     machine.offerFrame(frame.bytes, gsoHeader(frame, GSO.TCPV4, 1000));
     machine.kick(TX);
     machine.poll();
-    // The first segment was read before.
-    expect(payloadReceived(machine.port.sent.slice(1))).toEqual([...shape.payload.slice(1000)]);
+    expect(payloadReceived(machine.port.sent)).toEqual([...shape.payload]);
   });
 
   test("ends where the port resets the card, or suspends it", () => {
