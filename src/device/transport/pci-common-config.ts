@@ -62,11 +62,23 @@ export class PciCommonConfig {
     this.#generationRead = card.config.generation;
   }
 
-  /** Value of a field; 0, and a fault, for an access that is not allowed. */
+  /** Value of a field. Any other access is a fault, and reads the part of a field that it lies in, or 0. */
   read(offset: number, widthBytes: number, nowNs: number): number {
     const value = TABLE.read(this, offset, widthBytes, nowNs);
     if (value !== NO_REGISTER) return value;
     this.card.guestFault(FAULT_REGISTER_ACCESS, nowNs);
+    return this.#readPart(offset, widthBytes, nowNs);
+  }
+
+  /** No driver may read a field in parts (§4.1.3.1), but iPXE does, and finds no device that does not let it. */
+  #readPart(offset: number, widthBytes: number, nowNs: number): number {
+    for (let start = offset; start >= 0 && start > offset - 4; start--) {
+      const field = TABLE.find(start);
+      if (field === null) continue;
+      if (start + field.width < offset + widthBytes) return 0;
+      const value = TABLE.read(this, start, field.width, nowNs);
+      return (value >>> (8 * (offset - start))) & (2 ** (8 * widthBytes) - 1);
+    }
     return 0;
   }
 

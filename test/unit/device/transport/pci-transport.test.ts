@@ -211,6 +211,23 @@ describe("the common configuration", () => {
     expect([machine.status, machine.faults]).toEqual([RUNNING, new Array(4).fill("register-access")]);
   });
 
+  test("a field that is read in parts is a fault, but gives its parts, as a driver of iPXE needs it", () => {
+    const machine = new PciMachine();
+    machine.negotiate(FEATURES);
+    machine.setCommon(COMMON.DEVICE_FEATURE_SELECT, 4, 1);
+    const whole = machine.common(COMMON.DEVICE_FEATURE, 4);
+    expect(whole & 1).toBe(1);
+    const halves = [0, 2].map((at) => machine.common(COMMON.DEVICE_FEATURE + at, 2));
+    const bytes = [0, 1, 2, 3].map((at) => machine.common(COMMON.DEVICE_FEATURE + at, 1));
+    expect([halves[0]! + halves[1]! * 0x10000, bytes.reduceRight((sum, byte) => sum * 256 + byte, 0)]).toEqual([
+      whole,
+      whole,
+    ]);
+    expect(machine.faults).toEqual(new Array(6).fill("register-access"));
+    // What lies in two fields, or in none, reads 0.
+    expect([machine.common(COMMON.DEVICE_FEATURE + 2, 4), machine.common(COMMON.DEVICE_STATUS, 2)]).toEqual([0, 0]);
+  });
+
   test("queue_enable takes 1 alone, and queue_reset lets a queue begin anew with another size (PCOM-11, PCOM-13)", () => {
     const machine = new PciMachine().bringUp([...FEATURES, "RING_RESET"]);
     machine.setCommon(COMMON.QUEUE_SELECT, 2, 1);
