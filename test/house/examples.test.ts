@@ -38,6 +38,7 @@ describe("the examples of docs/", () => {
     const v86 = textOf("v86.ts");
     const any = textOf("any-emulator.ts");
     const attach = any.slice(any.indexOf("export function attachCard"));
+    expect(readFileSync("README.md", "utf8")).toContain(v86);
     for (const [text, lines] of [
       [v86.slice(v86.indexOf("export function")), 10],
       [attach, 40],
