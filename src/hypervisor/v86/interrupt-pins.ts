@@ -98,6 +98,8 @@ export class InterruptPins implements PciInterruptSink {
   restoreState(due: readonly number[]): void {
     this.#due.set(due);
     this.#anyDue = due.some((bits) => bits !== 0);
+    // It may have been up when it was saved, and the driver may read why before `flush` has had a turn.
+    this.#lineRaised = this.#lineAsserted;
     if (!this.#lineAsserted) this.#lowerLine();
   }
 

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { attachVirtioNet } from "../../../../src/hypervisor/v86/index.ts";
 import { patterned } from "../../../conformance/harness/frames.ts";
+import { PciDriver } from "../../../conformance/harness/pci-driver.ts";
 import { Machine } from "./machine.ts";
 
 const HEADER = new Uint8Array(12);
@@ -38,6 +39,23 @@ describe.each(["io", "memory"] as const)("the state of a card in v86 (%s BAR)", 
     second.endOfStretch();
     expect(second.wordAt(receive.device + 2)).toBe(2);
     expect(second.readConfig(4, 2) & 7).toBe(7);
+  });
+
+  it("has its line up if it was, and the driver that reads why lowers it, however soon it does", async () => {
+    const first = await make();
+    first.attach({ bar });
+    first.bringUp();
+    first.deliver(patterned(64));
+    first.endOfStretch();
+    const state = await first.emulator.save_state();
+
+    const second = await make();
+    second.attach({ bar });
+    await second.emulator.restore_state(state);
+    const lowered = vi.spyOn(second.cpu.devices.pci, "lower_irq");
+    // The CPU goes on in the middle of a stretch: nobody has asked the card yet.
+    expect(new PciDriver(second.place, false).takeInterruptStatus()).toBe(1);
+    expect(lowered.mock.calls).toEqual([[second.slot << 3]]);
   });
 
   it("that was saved without a card resets the card, which does not touch the rings of before", async () => {
