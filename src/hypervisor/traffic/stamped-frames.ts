@@ -10,6 +10,7 @@ import {
   STAMP_STATE,
   stampCheck,
 } from "../../device/spec/frame-stamp.ts";
+import type { FrameMaker } from "./frame-maker.ts";
 import { Random } from "./random.ts";
 
 /**
@@ -86,7 +87,7 @@ function strideBytes(slotBytes: number): number {
   return (blocks | 1) * PHASE_MODULUS;
 }
 
-export class StampedFrames {
+export class StampedFrames implements FrameMaker {
   /** The longest frame. */
   readonly slotBytes: number;
   /** Words of a slot behind the stamp, the last of which the longest frame may have only a part of. */

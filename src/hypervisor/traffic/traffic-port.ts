@@ -1,14 +1,14 @@
 import type { Frame, FramePort } from "../../device/link/frame-port.ts";
 import { countOf, countText } from "../report/quantity.ts";
 import { PACKET_BYTES_MAX } from "./capture-source.ts";
+import type { FrameMaker } from "./frame-maker.ts";
 import type { FrameSink } from "./frame-sink.ts";
 import { wireTimeNs } from "./generators.ts";
 import type { PacketSource } from "./packet-source.ts";
-import type { StampedFrames } from "./stamped-frames.ts";
 
 export interface TrafficPortOptions {
   readonly source: PacketSource;
-  readonly frames: StampedFrames;
+  readonly frames: FrameMaker;
   readonly sink: FrameSink;
   /** Of every frame: 16 bits. */
   readonly flow?: number;
@@ -36,7 +36,7 @@ export class TrafficPort implements FramePort {
   /** When the last frame taken was due; how late it was taken is `nowNs` less this. */
   lastScheduledNs = 0;
   readonly #source: PacketSource;
-  readonly #frames: StampedFrames;
+  readonly #frames: FrameMaker;
   readonly #sink: FrameSink;
   readonly #flow: number;
   readonly #linkRateBps: number;
