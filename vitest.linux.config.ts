@@ -5,7 +5,7 @@ import { reporters } from "./test/reporters.ts";
 export default defineConfig({
   test: {
     include: ["test/linux/**/*.test.ts"],
-    globalSetup: ["test/linux/debian/prepare.ts"],
+    globalSetup: ["test/build-dist.ts", "test/linux/debian/prepare.ts"],
     testTimeout: 600_000,
     hookTimeout: 900_000,
     maxWorkers: 2,

@@ -22,6 +22,7 @@ const FILES: Readonly<Record<string, string | Uint8Array>> = {
   "two.json": '{"policies": ["fixed", "cooperative"]}',
   "list.json": '{"guests": [{}, {}]}',
   "capture.json": '{"guests": [{"traffic": "missing.pcap"}]}',
+  "linux.json": '{"kind": "linux", "linux": {"kernel": "none/vmlinuz", "initrd": "i", "bios": "b", "vgaBios": "v"}}',
 };
 
 /** Bad command lines, with what is said of them. Words are separated by one blank; ~ stands for an empty word. */
@@ -86,6 +87,7 @@ const COMMAND_LINES: readonly Case[] = [
   ["run --events list.json list.json", '--events: "list.json" is read by this run; allowed is another file'],
   ["run missing.json", 'scenario "missing.json": cannot be read: no such file or folder'],
   ["run .", 'scenario ".": cannot be read: it is a folder'],
+  ["run linux.json", 'linux.kernel: cannot read "none/vmlinuz": no such file or folder'],
   ["run empty.json", 'scenario "empty.json": not JSON: Unexpected end of JSON input'],
   ["run text.json", /^scenario "text\.json": not JSON: Unexpected token/],
   ["run comma.json", /^scenario "comma\.json": not JSON: .* \(line 3, column 1\)$/],
@@ -99,11 +101,11 @@ const COMMAND_LINES: readonly Case[] = [
 const SCENARIOS: readonly (readonly [json: string, message: string])[] = [
   [
     "[]",
-    "got []; allowed is an object with the keys name, engine, seed, durationNs, durationS, speed, pcpus, linkRateBps, mtu, maxInactiveDelayNs, maxGapNs, urgent, scheduler, costs, policies, guests",
+    "got []; allowed is an object with the keys name, kind, linux, engine, seed, durationNs, durationS, speed, pcpus, linkRateBps, mtu, maxInactiveDelayNs, maxGapNs, urgent, scheduler, costs, policies, guests",
   ],
   [
     '{"sede": 1}',
-    'unknown key "sede"; allowed are the keys name, engine, seed, durationNs, durationS, speed, pcpus, linkRateBps, mtu, maxInactiveDelayNs, maxGapNs, urgent, scheduler, costs, policies, guests',
+    'unknown key "sede"; allowed are the keys name, kind, linux, engine, seed, durationNs, durationS, speed, pcpus, linkRateBps, mtu, maxInactiveDelayNs, maxGapNs, urgent, scheduler, costs, policies, guests',
   ],
   ['{"guests": 0}', "guests: got 0; allowed is a whole number from 1 to 64, or a list of guests"],
   ['{"guests": []}', "guests: got []; allowed is a list of 1 to 64 guests"],
@@ -120,6 +122,7 @@ const SCENARIOS: readonly (readonly [json: string, message: string])[] = [
     '{"policies": [{"name": "fixed", "intervalNs": -1}]}',
     "policies[0].intervalNs: got -1; allowed is a whole number from 0 to 4294967295 (ns)",
   ],
+  ['{"kind": "linux"}', "kind linux needs a key linux, which names kernel, initrd, bios and vgaBios"],
   ['{"durationS": 1, "durationNs": 1}', "got both durationNs and durationS; allowed is one of them"],
   [
     '{"guests": [{"traffic": {"kind": "poisson", "framesPerS": 1, "lengthBytes": 60}}]}',

@@ -5,4 +5,4 @@
 import { runnerImport } from "vite";
 
 const { module } = await runnerImport("./test/linux/lay-guest-files.ts");
-module.layGuestFiles();
+module.fetchGuestFiles();

@@ -2,22 +2,26 @@
 
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CACHE, fetchIngredients } from "./debian/ingredients.ts";
+import { CACHE, fetchIngredients, type Ingredients } from "./debian/ingredients.ts";
 import { MissingIngredient } from "./debian/private-apt.ts";
 import { buildInitramfs } from "./initramfs/initramfs.ts";
 
-export const GUEST_FOLDER: string = join(CACHE, "guest");
+/** Lays the files; returns their folder. */
+export function layGuestFiles(ingredients: Ingredients): string {
+  const folder = join(CACHE, "guest");
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(ingredients.kernel, join(folder, "vmlinuz"));
+  copyFileSync(ingredients.bios, join(folder, "bios.bin"));
+  copyFileSync(ingredients.vgaBios, join(folder, "vgabios.bin"));
+  writeFileSync(join(folder, "initrd"), buildInitramfs(ingredients));
+  return folder;
+}
 
-/** Prints where the files are, or one line that says what is missing, with exit code 2. */
-export function layGuestFiles(): void {
+/** `npm run linux:fetch`: prints where the files are, or one line that says what is missing, with exit code 2. */
+export function fetchGuestFiles(): void {
   try {
     const ingredients = fetchIngredients();
-    mkdirSync(GUEST_FOLDER, { recursive: true });
-    copyFileSync(ingredients.kernel, join(GUEST_FOLDER, "vmlinuz"));
-    copyFileSync(ingredients.bios, join(GUEST_FOLDER, "bios.bin"));
-    copyFileSync(ingredients.vgaBios, join(GUEST_FOLDER, "vgabios.bin"));
-    writeFileSync(join(GUEST_FOLDER, "initrd"), buildInitramfs(ingredients));
-    console.log(`Linux ${ingredients.release} is in ${GUEST_FOLDER}`);
+    console.log(`Linux ${ingredients.release} is in ${layGuestFiles(ingredients)}`);
   } catch (error) {
     if (!(error instanceof MissingIngredient)) throw error;
     console.error(`linux:fetch: ${error.message}`);

@@ -337,6 +337,11 @@ export class QueueBank {
 
   // --- what others ask ------------------------------------------------------------------------------------------------
 
+  /** False if the driver has read all that the receive queue of `pair` holds, and waits for more; reads the ring. */
+  mayHaveUnread(pair: number): boolean {
+    return this.#queues[2 * pair]!.mayHaveUnread();
+  }
+
   /** Buffers that the receive queues have for the card; reads the rings. */
   get freeReceiveBuffers(): number {
     let buffers = 0;

@@ -14,14 +14,18 @@ export interface PciInterruptSink {
 
 export class PciInterrupts implements InterruptSink {
   readonly sink: PciInterruptSink;
+  /** Told of each notification as the throttle lets it through, with its reason (NOTIFY_*). */
+  readonly #onReason: ((vector: number, why: number, nowNs: number) => void) | null;
   /** The transport, once there is one. */
   onNotify: ((vector: number, nowNs: number) => void) | null = null;
 
-  constructor(sink: PciInterruptSink) {
+  constructor(sink: PciInterruptSink, onReason: ((vector: number, why: number, nowNs: number) => void) | null = null) {
     this.sink = sink;
+    this.#onReason = onReason;
   }
 
-  notify(vector: number, _why: number, nowNs: number): void {
+  notify(vector: number, why: number, nowNs: number): void {
+    this.#onReason?.(vector, why, nowNs);
     this.onNotify?.(vector, nowNs);
   }
 

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { fileErrorReason } from "../file-error.ts";
 import type { Scenario } from "../scenario/scenario.ts";
 import { shown } from "../scenario/schema-error.ts";
 import { openCapture } from "../traffic/open-capture.ts";
 import { UserError } from "../user-error.ts";
-import { fileErrorReason } from "./file-error.ts";
 
 /** What a command reads: the scenario's file, and the captures that it names. */
 

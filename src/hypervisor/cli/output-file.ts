@@ -11,8 +11,8 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileErrorReason } from "../file-error.ts";
 import { UserError } from "../user-error.ts";
-import { fileErrorReason } from "./file-error.ts";
 
 /**
  * A file that is there whole or not at all: written under a temporary name in its folder, and renamed by `commit`. What

@@ -43,8 +43,6 @@ export function cardCounts(card: NetCard, wire: Wire, notifyNs: SampleLog): Card
   const queue = card.statistics.queues[RECEIVE_QUEUE]!;
   // MMIO has one vector.
   const { counters } = card.throttle.vectors[0]!;
-  const samples = new Float64Array(notifyNs.count);
-  notifyNs.copyTo(samples, 0);
   const { frames, bytes, corrupted } = wire.sink;
   return {
     arrived: wire.port.taken,
@@ -53,7 +51,7 @@ export function cardCounts(card: NetCard, wire: Wire, notifyNs: SampleLog): Card
     notifications: [...counters.notifications],
     wakes: [...counters.wakes],
     wakesCoalesced: counters.wakesCoalesced,
-    notifyNs: samples,
+    notifyNs: notifyNs.toArray(),
     transmitted: { frames, bytes, corrupted },
   };
 }

@@ -18,7 +18,7 @@ export const EV_DEACTIVATE = 12; // c = index into DEACTIVATE_REASONS
 export const EV_STATE = 13; //      a = seq, d = postedAt ns
 export const EV_THROTTLE = 14; //   a = vector, b = latency ns, c = overflow ns, d = free min; e = slice end ns or -1
 
-export const DROP_REASONS = ["no-buffer", "too-long", "fault", "not-ready", "suspended"] as const;
+export const DROP_REASONS = ["no-buffer", "too-long", "fault", "not-ready", "suspended", "queue-full"] as const;
 export const CAUSE_KINDS = ["rx", "tx", "ctrl", "config"] as const;
 export const NOTIFY_REASONS = ["latency", "guard", "urgent", "wake", "config"] as const;
 export const WAKE_REASONS = ["overflow", "guard", "urgent", "config"] as const;

@@ -26,6 +26,13 @@ export class SampleLog {
     this.#chunk[this.#used++] = value;
   }
 
+  /** All samples, in the order in which they came. */
+  toArray(): Float64Array {
+    const samples = new Float64Array(this.count);
+    this.copyTo(samples, 0);
+    return samples;
+  }
+
   /** Writes all samples to `target` from `offset` on, in the order in which they came; returns the offset behind them. */
   copyTo(target: Float64Array, offset: number): number {
     for (const chunk of this.#full) {

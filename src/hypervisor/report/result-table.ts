@@ -1,29 +1,24 @@
-import Table from "cli-table3";
 import { dropsOf, wakesOf, worstOf } from "./aggregate.ts";
+import { figuresTable, type TableStyle } from "./figures-table.ts";
+import { linuxTables } from "./linux-table.ts";
 import { countOf, countText, NONE, shareText, timeText } from "./quantity.ts";
 import type { Distribution, GuestResult, RunResult } from "./result.ts";
-import { PLAIN_STYLE, tableHead } from "./table-head.ts";
 import { verdict } from "./verdict.ts";
 
 /** What a person reads at a glance: tables, and under them what the figures show and what limits them. */
-
-export interface TableStyle {
-  /** Terminal colours; false for a pipe, and where NO_COLOR asks for none. */
-  readonly colours: boolean;
-}
 
 /** One run: a table for each guest, then the host. */
 export function runReport(run: RunResult, label: string, style: TableStyle): string {
   const parts = [`${label}, ${run.engine} engine, ${timeText(run.durationNs)}`];
   for (const guest of run.guests) parts.push(guestTable(guest, run, style));
-  parts.push(hostTable(run, style));
+  parts.push(hostTable(run, style), ...linuxTables([run], [label], style));
   parts.push(...notesOf([run], [label]));
   return `${parts.join("\n")}\n`;
 }
 
 /** Several runs of one scenario: a row for each policy, a row for each guest under each, and what it comes to. */
 export function comparisonReport(runs: readonly RunResult[], labels: readonly string[], style: TableStyle): string {
-  const overview = table(
+  const overview = figuresTable(
     style,
     ["policy", "host interrupts", "wakes", "drops", "active p50 / p99", "inactive p50 / p99", "host CPU"],
     runs.map((run, i) => [
@@ -36,7 +31,7 @@ export function comparisonReport(runs: readonly RunResult[], labels: readonly st
       timeText(run.host.cpuNs),
     ]),
   );
-  const detail = table(
+  const detail = figuresTable(
     style,
     [
       "policy",
@@ -66,6 +61,7 @@ export function comparisonReport(runs: readonly RunResult[], labels: readonly st
     ),
   );
   const parts = ["Each policy; latencies are those of its worst guest:", overview, "Each guest:", detail];
+  parts.push(...linuxTables(runs, labels, style));
   return `${[...parts, verdict(runs, labels), ...notesOf(runs, labels)].join("\n")}\n`;
 }
 
@@ -89,7 +85,7 @@ function guestTable(guest: GuestResult, run: RunResult, style: TableStyle): stri
   if (transmitted.frames > 0) {
     rows.push(["sent", `${countOf(transmitted.frames, "frame")}, ${countOf(transmitted.bytes, "byte")}`]);
   }
-  return table(style, [guest.name, ""], rows);
+  return figuresTable(style, [guest.name, ""], rows);
 }
 
 function hostTable(run: RunResult, style: TableStyle): string {
@@ -106,19 +102,7 @@ function hostTable(run: RunResult, style: TableStyle): string {
       ["traffic late by, p50 / p99", pair(run.trafficLatenessNs)],
     );
   }
-  return table(style, ["host", ""], rows);
-}
-
-function table(style: TableStyle, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const made = new Table({
-    head: tableHead(head, style.colours),
-    // Compact: no rule between rows.
-    style: { compact: true, ...PLAIN_STYLE },
-    // Names and labels to the left, figures to the right; a table of labels and remarks is all left.
-    colAligns: head.map((title) => (head.length === 2 || ["policy", "guest"].includes(title) ? "left" : "right")),
-  });
-  made.push(...rows.map((row) => [...row]));
-  return made.toString();
+  return figuresTable(style, ["host", ""], rows);
 }
 
 function reasons<K extends string>(total: number, by: Readonly<Record<K, number>>, names: readonly K[]): string {

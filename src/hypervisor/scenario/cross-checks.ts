@@ -3,6 +3,8 @@ import { policyLabel } from "./policies.ts";
 import type { GuestSpec, Scenario } from "./scenario.ts";
 
 const ETHERNET_HEADER_BYTES = 14;
+/** Linux fills the receive ring with a buffer of a page or less each: 16 MiB. */
+const LINUX_RING_MAX = 4096;
 
 /** What no single field can tell: values that contradict each other. `source` begins each message. */
 export function checkScenario(scenario: Scenario, source: string): void {
@@ -10,6 +12,7 @@ export function checkScenario(scenario: Scenario, source: string): void {
     throw new UserError(source + message);
   };
   checkNames(scenario.guests, refuse);
+  if (scenario.kind === "linux") checkLinux(scenario, refuse);
   const { scheduler, costs } = scenario;
   if (scheduler.wakeSliceNs > scheduler.sliceNs) {
     refuse(
@@ -30,6 +33,19 @@ export function checkScenario(scenario: Scenario, source: string): void {
 }
 
 type Refuse = (message: string) => never;
+
+/** A Linux guest runs in real time, and its kernel alone handles what comes. */
+function checkLinux(scenario: Scenario, refuse: Refuse): void {
+  if (scenario.engine !== "threads") {
+    refuse(`engine: got ${scenario.engine}; allowed is threads with kind linux, whose guests run in real time`);
+  }
+  scenario.guests.forEach((guest, i) => {
+    if (guest.app !== "sink") refuse(`guests[${i}].app: got ${guest.app}; allowed is sink with kind linux`);
+    if (guest.ring > LINUX_RING_MAX) {
+      refuse(`guests[${i}].ring: got ${guest.ring}; allowed is at most ${LINUX_RING_MAX} with kind linux`);
+    }
+  });
+}
 
 function checkNames(guests: readonly GuestSpec[], refuse: Refuse): void {
   const seen = new Map<string, number>();

@@ -1,4 +1,4 @@
-import type { Costs, GuestSpec, PolicySpec, Scenario, SchedulerSpec, TrafficSpec } from "./scenario.ts";
+import type { Costs, GuestSpec, LinuxSpec, PolicySpec, Scenario, SchedulerSpec, TrafficSpec } from "./scenario.ts";
 
 /** What a scenario gets for whatever it leaves out, and why. */
 
@@ -7,8 +7,18 @@ export const DEFAULT_GUEST_COUNT = 3;
 
 export const DEFAULT_SCENARIO: Pick<
   Scenario,
-  "engine" | "seed" | "durationNs" | "speed" | "pcpus" | "linkRateBps" | "mtu" | "maxInactiveDelayNs" | "maxGapNs"
+  | "kind"
+  | "engine"
+  | "seed"
+  | "durationNs"
+  | "speed"
+  | "pcpus"
+  | "linkRateBps"
+  | "mtu"
+  | "maxInactiveDelayNs"
+  | "maxGapNs"
 > = {
+  kind: "ts",
   // The same input gives the same bytes of output; threads are for measuring.
   engine: "virtual",
   seed: 1,
@@ -29,6 +39,20 @@ export const DEFAULT_SCENARIO: Pick<
 
 /** Waking a thread takes 60 µs and more: at 10 Gbit/s 900 frames can come meanwhile, and a ring of 1024 is no reserve. */
 export const LINK_RATE_OF_THREADS_BPS = 1e9;
+
+/** What Debian's kernel with a small root needs at the least, and some more. */
+export const DEFAULT_LINUX: Pick<LinuxSpec, "memoryMb" | "kernelWords" | "stateFile"> = {
+  memoryMb: 128,
+  kernelWords: "",
+  // A file of 50 MB should be asked for.
+  stateFile: null,
+};
+
+/** A Linux guest in v86 needs milliseconds to be woken, and takes thousands of frames a second, not millions. */
+export const LINK_RATE_OF_LINUX_BPS = 1e8;
+
+/** v86 looks up from the guest's instructions about once in a millisecond: a slice is to last for many such looks. */
+export const LINUX_SCHEDULER: Pick<SchedulerSpec, "sliceNs" | "wakeSliceNs"> = { sliceNs: 10e6, wakeSliceNs: 5e6 };
 
 /** No filter: urgent frames are for those who ask. The rate then matters only once a filter is set: one in a millisecond. */
 export const DEFAULT_URGENT: Scenario["urgent"] = { filter: "off", creditsPerS: 1000 };

@@ -27,6 +27,8 @@ function aboveZero(max: number, unit = ""): Limit {
   };
 }
 
+/** Less than Debian's kernel and its initrd take, and more than v86 can address, is of no use. */
+export const MEMORY_MB = integer(64, 2048);
 /** A frame must hold the stamp by which its receiver checks it (device/spec/frame-stamp.ts). */
 export const FRAME_BYTES_MIN = 36;
 const U32_MAX = 0xffff_ffff;

@@ -5,16 +5,19 @@ import {
   DEFAULT_COSTS,
   DEFAULT_GUEST,
   DEFAULT_GUEST_COUNT,
+  DEFAULT_LINUX,
   DEFAULT_SCENARIO,
   DEFAULT_SCHEDULER,
   DEFAULT_TRAFFIC,
   DEFAULT_URGENT,
+  LINK_RATE_OF_LINUX_BPS,
   LINK_RATE_OF_THREADS_BPS,
+  LINUX_SCHEDULER,
 } from "./defaults.ts";
 import { defined } from "./defined.ts";
 import { completePolicies, selectPolicies } from "./policies.ts";
-import type { Costs, EngineKind, GuestSpec, Scenario, SchedulerSpec, TrafficSpec } from "./scenario.ts";
-import { type GuestJson, type ScenarioJson, scenarioSchema, type TrafficJson } from "./schema.ts";
+import type { Costs, EngineKind, GuestSpec, LinuxSpec, Scenario, SchedulerSpec, TrafficSpec } from "./scenario.ts";
+import { type GuestJson, type LinuxJson, type ScenarioJson, scenarioSchema, type TrafficJson } from "./schema.ts";
 import { schemaErrorLine, shown } from "./schema-error.ts";
 
 /** What the command line says over the scenario; absent = it says nothing. Ranges are checked where options are read. */
@@ -72,19 +75,23 @@ export function parseScenario(json: unknown, overrides: ScenarioOverrides, conte
   const smallestRing = Math.min(...guests.map((guest) => guest.ring));
   const speed = overrides.speed ?? given.speed;
   const pcpus = overrides.pcpus ?? given.pcpus;
-  const engine = overrides.engine ?? given.engine;
-  const linkRateBps = given.linkRateBps ?? (engine === "threads" ? LINK_RATE_OF_THREADS_BPS : undefined);
+  const linux = completeLinux(given, context.folder, source);
+  // Linux runs in real time alone; a scenario that asks for another engine is refused below.
+  const engine = overrides.engine ?? given.engine ?? (linux === null ? undefined : "threads");
+  const linkRateOfThreads = linux === null ? LINK_RATE_OF_THREADS_BPS : LINK_RATE_OF_LINUX_BPS;
+  const linkRateBps = given.linkRateBps ?? (engine === "threads" ? linkRateOfThreads : undefined);
   const seed = overrides.seed ?? given.seed;
   const complete = completePolicies(given.policies, maxInactiveDelayNs);
   const scenario: Scenario = {
     ...DEFAULT_SCENARIO,
     name: given.name ?? nameFrom(context.source),
-    ...defined({ engine, seed, speed, pcpus, linkRateBps, maxGapNs: given.maxGapNs }),
+    ...defined({ kind: given.kind, engine, seed, speed, pcpus, linkRateBps, maxGapNs: given.maxGapNs }),
+    linux,
     durationNs: overrides.durationNs ?? durationNs(given, source),
     mtu,
     maxInactiveDelayNs,
     urgent: { ...DEFAULT_URGENT, ...defined(given.urgent ?? {}) },
-    scheduler: completeScheduler(given.scheduler),
+    scheduler: completeScheduler(given.scheduler, linux !== null),
     costs: completeCosts(given.costs, smallestRing),
     policies: selectPolicies(complete, overrides.policies, context.command, maxInactiveDelayNs),
     guests,
@@ -137,11 +144,36 @@ function completeTraffic(given: TrafficJson | undefined, mtu: number, folder: st
   }
 }
 
-function completeScheduler(given: ScenarioJson["scheduler"]): SchedulerSpec {
-  const sliceNs = given?.sliceNs ?? DEFAULT_SCHEDULER.sliceNs;
+function completeLinux(given: ScenarioJson, folder: string, source: string): LinuxSpec | null {
+  const { kind = "ts" } = given;
+  const linux: LinuxJson | null = given.linux ?? null;
+  if ((kind === "linux") !== (linux !== null)) {
+    throw new UserError(
+      kind === "linux"
+        ? `${source}kind linux needs a key linux, which names kernel, initrd, bios and vgaBios`
+        : `${source}got a key linux, but kind is ts; allowed is linux with kind linux`,
+    );
+  }
+  if (linux === null) return null;
+  const at = (file: string): string => (isAbsolute(file) ? file : join(folder, file));
+  const { kernel, initrd, bios, vgaBios, stateFile = DEFAULT_LINUX.stateFile } = linux;
+  return {
+    ...DEFAULT_LINUX,
+    ...defined(linux),
+    kernel: at(kernel),
+    initrd: at(initrd),
+    bios: at(bios),
+    vgaBios: at(vgaBios),
+    stateFile: stateFile === null ? null : at(stateFile),
+  };
+}
+
+function completeScheduler(given: ScenarioJson["scheduler"], linux: boolean): SchedulerSpec {
+  const defaults = linux ? { ...DEFAULT_SCHEDULER, ...LINUX_SCHEDULER } : DEFAULT_SCHEDULER;
+  const sliceNs = given?.sliceNs ?? defaults.sliceNs;
   // A short slice shortens the default wake slice with it; one that was asked for is checked instead.
-  const wakeSliceNs = Math.min(DEFAULT_SCHEDULER.wakeSliceNs, sliceNs);
-  return { ...DEFAULT_SCHEDULER, wakeSliceNs, ...defined(given ?? {}) };
+  const wakeSliceNs = Math.min(defaults.wakeSliceNs, sliceNs);
+  return { ...defaults, wakeSliceNs, ...defined(given ?? {}) };
 }
 
 function completeCosts(given: ScenarioJson["costs"], smallestRing: number): Costs {

@@ -1,5 +1,7 @@
 /** A scenario: all that both engines need to run, complete and checked. `parse.ts` makes one from JSON and options. */
 
+/** `ts`: guests that run the project's own driver. `linux`: each is a Linux kernel in v86, with its own driver. */
+export type GuestKind = "ts" | "linux";
 export type EngineKind = "virtual" | "threads";
 export type SchedulerKind = "round-robin" | "credit";
 export type ApplicationKind = "sink" | "echo" | "request-response" | "bulk";
@@ -98,8 +100,25 @@ export interface SchedulerSpec {
   readonly boostShareMax: number;
 }
 
+/** What Linux guests are made of. Paths as they can be opened. */
+export interface LinuxSpec {
+  readonly kernel: string;
+  /** Its first process must do as docs/scenarios.md says. */
+  readonly initrd: string;
+  readonly bios: string;
+  readonly vgaBios: string;
+  readonly memoryMb: number;
+  /** Added to the kernel's command line. */
+  readonly kernelWords: string;
+  /** Where the booted machine is kept, for later runs to begin with; null = nowhere. */
+  readonly stateFile: string | null;
+}
+
 export interface Scenario {
   readonly name: string;
+  readonly kind: GuestKind;
+  /** Null unless `kind` is linux. */
+  readonly linux: LinuxSpec | null;
   readonly engine: EngineKind;
   readonly seed: number;
   /** Null: until the traffic has ended and every ring is drained. Otherwise finite traffic repeats until then. */

@@ -31,6 +31,7 @@ function exactly<T extends z.core.$ZodShape>(shape: T) {
 
 const text32 = matching(/^[\x20-\x7e]{1,32}$/, "1 to 32 printable ASCII characters");
 const path = matching(/^[^\0]{1,4096}$/, "the path of a capture file");
+const imagePath = matching(/^[^\0]{1,4096}$/, "the path of a file");
 const count = bounded(limits.FRAME_COUNT).nullable().optional();
 const lengthBytes = bounded(limits.FRAME_BYTES);
 const framesPerS = bounded(limits.FRAMES_PER_S);
@@ -123,8 +124,20 @@ const guests = z.preprocess(
     .refine((list) => limits.GUESTS.accepts(list.length), { error: "a list of 1 to 64 guests" }),
 );
 
+const linux = exactly({
+  kernel: imagePath,
+  initrd: imagePath,
+  bios: imagePath,
+  vgaBios: imagePath,
+  memoryMb: bounded(limits.MEMORY_MB).optional(),
+  kernelWords: matching(/^[\x20-\x7e]{0,512}$/, "up to 512 printable ASCII characters").optional(),
+  stateFile: imagePath.nullable().optional(),
+});
+
 export const scenarioSchema = exactly({
   name: text32.optional(),
+  kind: oneOf(["ts", "linux"]).optional(),
+  linux: linux.nullable().optional(),
   engine: oneOf(["virtual", "threads"]).optional(),
   seed: bounded(limits.SEED).optional(),
   durationNs: bounded(limits.DURATION_NS).nullable().optional(),
@@ -163,4 +176,5 @@ export const scenarioSchema = exactly({
 export type ScenarioJson = z.infer<typeof scenarioSchema>;
 export type GuestJson = z.infer<typeof guest>;
 export type TrafficJson = z.infer<typeof traffic>;
+export type LinuxJson = z.infer<typeof linux>;
 export type PolicyJson = z.infer<typeof policy>;

@@ -35,6 +35,8 @@ export interface VirtioNetOptions
   readonly latencyIntervalNs?: number;
   /** Asks the host to run a guest that it has stopped, and has told the card so (GUEST_STATE). */
   readonly onWake?: (vcpu: number, why: number, nowNs: number) => void;
+  /** Told of each interrupt that the throttle lets through, and why (NOTIFY_*). */
+  readonly onNotify?: (vector: number, why: number, nowNs: number) => void;
 }
 
 /**
@@ -65,7 +67,7 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
   const { bar = "io", msix = false, pairs = 1, mac = randomMac(), latencyIntervalNs = LATENCY_DEFAULT_NS } = options;
   const memory = new EmulatorRam(inside.cpu);
   const pins = new InterruptPins(inside.cpu, slot.pciId, options.onWake ?? null);
-  const interrupts = new PciInterrupts(pins);
+  const interrupts = new PciInterrupts(pins, options.onNotify);
   let onArrival = () => {};
   const networkId = options.networkId ?? (devices.net === undefined ? 0 : 1);
   const busPort = options.port === undefined ? new BusPort(inside.bus, networkId, nowNs, () => onArrival()) : null;

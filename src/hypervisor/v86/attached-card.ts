@@ -52,7 +52,7 @@ export class AttachedCard {
     parts.slot.plug(parts.transport);
     this.#loop = new WorkLoop(inside, (nowNs) => this.#work(nowNs));
     this.#device = new StateSlot(
-      () => saveCard(parts, this.#enter()),
+      () => saveCard(parts, this.enter()),
       () => this.#reset(),
     );
     cpu.devices.virtio_net = this.#device;
@@ -86,13 +86,19 @@ export class AttachedCard {
    */
   poll(): number {
     if (!this.#attached) return Number.POSITIVE_INFINITY;
-    this.card.poll(this.#enter(), BUDGET_FRAMES);
+    this.card.poll(this.enter(), BUDGET_FRAMES);
     return this.card.nextDeadlineNs();
   }
 
   /** The clock that the card lives by: v86's own, in ns. */
   nowNs(): number {
     return this.#inside.microtickMs() * 1e6;
+  }
+
+  /** To be called before the card, or anything of it, is used from outside, for its memory may have moved; gives the time. */
+  enter(): number {
+    this.#parts.memory.follow();
+    return this.nowNs();
   }
 
   /** Pulls the card out, whatever it is doing. A driver that goes on finds that nothing answers: all bits read 1. */
@@ -121,7 +127,7 @@ export class AttachedCard {
   #makeWindows() {
     const { transport } = this.#parts;
     const { cpu } = this.#inside;
-    const enter = () => this.#enter();
+    const enter = () => this.enter();
     const isWord = (offset: number) => offset >= NOTIFY_AT_MEMORY || WORD_REGISTERS.has(offset);
     return [VIRTIO_BAR, MSIX_BAR].flatMap((bar) => {
       const shape = transport.bar(bar);
@@ -133,12 +139,6 @@ export class AttachedCard {
           : new MemoryWindow(cpu, transport, bar, sizeBytes, bar === VIRTIO_BAR ? isWord : () => false, enter);
       return [{ bar, window }];
     });
-  }
-
-  /** The time, once the card can be called: its memory may have moved. */
-  #enter(): number {
-    this.#parts.memory.follow();
-    return this.nowNs();
   }
 
   /** Between two stretches of instructions. What the driver kicked for meanwhile is done here, in one go. */
@@ -154,7 +154,7 @@ export class AttachedCard {
   /** The machine was reset: nothing of the card's old life may touch memory any more. */
   #reset(): void {
     const { transport, pins } = this.#parts;
-    transport.resetFunction(this.#enter());
+    transport.resetFunction(this.enter());
     pins.clear();
     this.mapBars();
   }
@@ -165,7 +165,7 @@ export class AttachedCard {
     const saved = savedCardIn(state);
     if (saved === null) return;
     try {
-      restoreCard(saved, this.#parts, this.#enter());
+      restoreCard(saved, this.#parts, this.enter());
     } catch (error) {
       this.#reset();
       throw error;

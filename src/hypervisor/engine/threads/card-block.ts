@@ -122,7 +122,8 @@ export class CardBlock {
       Atomics.store(words, SEEN_WAKE_LATENCY, Math.min(Math.round(nowNs - this.#wokenAtNs), 0x7fffffff));
       this.#wokenAtNs = Number.NaN;
     }
-    stateChangeNs.push(Math.round(nowNs + clockOffsetNs) - postedAtNs);
+    // The first state is what the run begins with, and no change.
+    if (this.#takenState !== 0) stateChangeNs.push(Math.round(nowNs + clockOffsetNs) - postedAtNs);
     this.#throttle.setState(state, seq, postedAtNs, nowNs);
   }
 

@@ -131,20 +131,14 @@ class DeviceLoop {
     const { stateChangeNs, latenessNs, trafficLatenessNs } = this.#samples;
     return {
       cards: this.#guests.map(({ card, wire, notifyNs }) => cardCounts(card, wire, notifyNs)),
-      stateChangeNs: samplesOf(stateChangeNs),
-      latenessNs: samplesOf(latenessNs),
-      trafficLatenessNs: samplesOf(trafficLatenessNs),
+      stateChangeNs: stateChangeNs.toArray(),
+      latenessNs: latenessNs.toArray(),
+      trafficLatenessNs: trafficLatenessNs.toArray(),
       notes: this.#guests.flatMap(({ wire }, index) => namedNotes(this.#task.scenario.guests[index]!.name, wire)),
       cpuNs: threadCpuNs(),
       eventsLost: this.#log?.lost ?? 0,
     };
   }
-}
-
-function samplesOf(log: SampleLog): Float64Array {
-  const samples = new Float64Array(log.count);
-  log.copyTo(samples, 0);
-  return samples;
 }
 
 const loop = new DeviceLoop(workerData as DeviceTask);

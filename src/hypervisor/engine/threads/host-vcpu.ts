@@ -130,6 +130,11 @@ export class HostVcpu {
     return Atomics.exchange(this.#words, SEEN_WAKE_LATENCY, 0);
   }
 
+  /** Rings its doorbell: something was posted that its thread is to take over. */
+  ring(): void {
+    ringDoorbell(this.#words, VCPU_DOORBELL);
+  }
+
   /** The worker was killed: answers to it are worthless from now on. */
   raiseEpoch(): void {
     Atomics.add(this.#words, EXIT_EPOCH, 1);

@@ -17,6 +17,12 @@ export function chooseClockBase(): bigint {
 }
 
 export function startRunClock(base: bigint): RunClock {
+  const offsetNs = runClockOffsetNs(base);
+  return () => Math.round(performance.now() * 1e6 + offsetNs);
+}
+
+/** The run's clock less the calling thread's `performance.now()`, ns. */
+export function runClockOffsetNs(base: bigint): number {
   let lowNs = Number.NEGATIVE_INFINITY;
   let highNs = Number.POSITIVE_INFINITY;
   for (let round = 0; round < CALIBRATION_ROUNDS; round++) {
@@ -26,6 +32,5 @@ export function startRunClock(base: bigint): RunClock {
     lowNs = Math.max(lowNs, before - ownNs);
     highNs = Math.min(highNs, after - ownNs);
   }
-  const offsetNs = (lowNs + highNs) / 2;
-  return () => Math.round(performance.now() * 1e6 + offsetNs);
+  return (lowNs + highNs) / 2;
 }

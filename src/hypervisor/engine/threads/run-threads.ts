@@ -6,6 +6,7 @@ import type { PolicySpec, Scenario } from "../../scenario/scenario.ts";
 import { GuestGovernor } from "../guest-governor.ts";
 import { guestResult } from "../guest-result.ts";
 import { SETTLE_NS } from "../guest-settings.ts";
+import { startLinuxMachine } from "../linux/linux-machine.ts";
 import type { RunHooks } from "../run.ts";
 import { EventMerger } from "./event-merger.ts";
 import { threadCpuNs } from "./thread-cpu.ts";
@@ -20,8 +21,6 @@ const PROGRESS_EVERY_NS = 200e6;
 const EVENTS_REST_NS = 200e3;
 /** A run that only waits for its rings to be drained looks so often. */
 const DRAIN_LOOK_NS = 1e6;
-/** How much longer than to settle a run may take until every ring is drained. */
-const DRAIN_MAX_NS = 2e9;
 
 /** Runs one policy in real time: guests in workers, the scheduler here. */
 export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<RunResult> {
@@ -84,7 +83,9 @@ export async function runThreads(scenario: Scenario, policy: PolicySpec, hooks: 
 }
 
 function start(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<ThreadMachine> {
-  return startTsMachine(scenario, policy, hooks);
+  return scenario.kind === "linux"
+    ? startLinuxMachine(scenario, policy, hooks)
+    : startTsMachine(scenario, policy, hooks);
 }
 
 /** The main thread's loop until all traffic has ended and settled, or the signal comes; returns whether it came. */
@@ -96,7 +97,7 @@ async function play(
   startNs: number,
   hooks: RunHooks,
 ): Promise<boolean> {
-  const { clock, control } = machine;
+  const { clock, control, drainMaxNs } = machine;
   const { durationNs } = scenario;
   let endNs = durationNs === null ? Number.POSITIVE_INFINITY : startNs + durationNs + SETTLE_NS;
   let progressNs = startNs;
@@ -106,7 +107,7 @@ async function play(
     const nextNs = host.turn();
     const nowNs = clock();
     // Settled: but a machine under load may not have come to read what the cards delivered.
-    if (nowNs >= endNs && (nowNs >= endNs + DRAIN_MAX_NS || !machine.vcpus.some(({ hasUnread }) => hasUnread)))
+    if (nowNs >= endNs && (nowNs >= endNs + drainMaxNs || !machine.vcpus.some(({ hasUnread }) => hasUnread)))
       return false;
     machine.check(host.stuckVcpu(nowNs));
     if (

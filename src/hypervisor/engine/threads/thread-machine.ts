@@ -27,6 +27,8 @@ export interface ThreadMachine {
   /** What a governor reckons with until it has measured, ns: a wake, and the first buffers given back after it. */
   readonly wakeLatencyGuessNs: number;
   readonly firstRefillNs: number;
+  /** How much longer than to settle a run may take until every ring is drained, ns. */
+  readonly drainMaxNs: number;
   /** Rings whoever has the card of this guest: a state was posted. */
   readonly ringCard: (guest: number) => void;
   /** All drivers are initialised, and all vCPUs parked; the threads have got their places. */

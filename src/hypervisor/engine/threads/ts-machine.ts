@@ -25,6 +25,7 @@ const START_TIMEOUT_NS = 20e9;
 const WAKE_LATENCY_GUESS_NS = 60_000;
 /** From the takeover of an activation to the first buffers given back: the vCPU's own wake-up, and a batch of frames. */
 const FIRST_REFILL_NS = 30_000;
+const DRAIN_MAX_NS = 2e9;
 
 /** Guests that run the project's own driver, each in a worker; their cards are all in the device thread. */
 export async function startTsMachine(scenario: Scenario, policy: PolicySpec, hooks: RunHooks): Promise<ThreadMachine> {
@@ -87,6 +88,7 @@ export async function startTsMachine(scenario: Scenario, policy: PolicySpec, hoo
     notes,
     wakeLatencyGuessNs: WAKE_LATENCY_GUESS_NS,
     firstRefillNs: FIRST_REFILL_NS,
+    drainMaxNs: DRAIN_MAX_NS,
     ringCard: ringDevice,
     async whenParked() {
       const parked = () => vcpus.every(({ status }) => status === VCPU_PREEMPTED);

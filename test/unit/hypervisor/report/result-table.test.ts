@@ -132,3 +132,31 @@ describe("the report of a comparison", () => {
     expect(stripVTControlCharacters(coloured)).toBe(report);
   });
 });
+
+describe("a run of Linux guests", () => {
+  const linux = {
+    interrupts: 1234,
+    rxPackets: 999,
+    rxBytes: 1,
+    rxErrors: 0,
+    rxDropped: 0,
+    txPackets: 0,
+    softnetProcessed: 998,
+    softnetDropped: 0,
+    softnetSqueezed: 3,
+    udpNoPorts: 997,
+    udpChecksumErrors: 2,
+  };
+
+  it("shows what each guest's own kernel counted, for one run and for several", () => {
+    const runs = [runResult({ guests: [guestResult({ linux })] }), runResult({ policy: "cooperative" })];
+    for (const text of [runReport(runs[0]!, "fixed", PLAIN), comparisonReport(runs, ["fixed", "cooperative"], PLAIN)]) {
+      expect(text).toContain("What each guest's own kernel counted:");
+      expect(text).toMatch(/fixed +│ g0 +│ +1,234 │ +999 │ +0 │ +0 │ +998 │ +0 │ +3 │ +997 │ +2 │/);
+    }
+  });
+
+  it("says nothing of kernels where there are none", () => {
+    expect(runReport(runResult(), "fixed", PLAIN)).not.toContain("kernel");
+  });
+});

@@ -17,7 +17,8 @@ function keysAt(json: object): string[] {
 
 describe("docs/scenarios.md", () => {
   it.each([
-    ["the scenario", { zz: 1 }, 16],
+    ["the scenario", { zz: 1 }, 18],
+    ["linux", { linux: { zz: 1 } }, 7],
     ["urgent", { urgent: { zz: 1 } }, 2],
     ["scheduler", { scheduler: { zz: 1 } }, 5],
     ["costs", { costs: { zz: 1 } }, 5],

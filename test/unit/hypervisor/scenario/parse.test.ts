@@ -33,6 +33,8 @@ describe("the empty scenario", () => {
     };
     expect(parse({})).toEqual({
       name: "s",
+      kind: "ts",
+      linux: null,
       engine: "virtual",
       seed: 1,
       durationNs: null,
@@ -336,5 +338,49 @@ describe("values that contradict each other", () => {
     ],
   ])("%j are refused", (json, message) => {
     expect(refusal(json)).toBe(`scenario "scenarios/s.json": ${message}`);
+  });
+});
+
+describe("a scenario of Linux guests", () => {
+  const linux = { kernel: "vmlinuz", initrd: "sub/initrd", bios: "/bios.bin", vgaBios: "vgabios.bin" };
+  const files = {
+    kernel: "scenarios/vmlinuz",
+    initrd: "scenarios/sub/initrd",
+    bios: "/bios.bin",
+    vgaBios: "scenarios/vgabios.bin",
+  };
+
+  it("runs in real time, with slices as long as an emulated machine needs them, its files relative to the scenario", () => {
+    expect(parse({ kind: "linux", linux })).toMatchObject({
+      kind: "linux",
+      engine: "threads",
+      linkRateBps: 100_000_000,
+      scheduler: { sliceNs: 10_000_000, wakeSliceNs: 5_000_000 },
+      linux: { ...files, memoryMb: 128, kernelWords: "", stateFile: null },
+    });
+    const { linux: told } = parse({
+      kind: "linux",
+      linux: { ...linux, memoryMb: 256, kernelWords: "quiet", stateFile: "booted" },
+    });
+    expect(told).toEqual({ ...files, memoryMb: 256, kernelWords: "quiet", stateFile: "scenarios/booted" });
+  });
+
+  it("read back from a result gives the same scenario", () => {
+    const scenario = parse({ kind: "linux", linux });
+    expect(parseScenario(scenario, {}, { ...CONTEXT, folder: "." })).toEqual(scenario);
+    expect(parseScenario(parse({}), {}, { ...CONTEXT, folder: "." })).toEqual(parse({}));
+  });
+
+  it.each([
+    [{ kind: "linux" }, "kind linux needs a key linux, which names kernel, initrd, bios and vgaBios"],
+    [{ linux }, "got a key linux, but kind is ts; allowed is linux with kind linux"],
+    [{ kind: "bsd" }, 'kind: got "bsd"; allowed is one of ts, linux'],
+    [{ kind: "linux", linux, engine: "virtual" }, "engine: got virtual; allowed is threads with kind linux"],
+    [{ kind: "linux", linux, guests: [{ app: "echo" }] }, "guests[0].app: got echo; allowed is sink with kind linux"],
+    [{ kind: "linux", linux, guests: [{ ring: 8192 }] }, "guests[0].ring: got 8192; allowed is at most 4096"],
+    [{ kind: "linux", linux: { ...linux, kernel: 5 } }, "linux.kernel: got 5; allowed is the path of a file"],
+    [{ kind: "linux", linux: { ...linux, memoryMb: 8 } }, "linux.memoryMb: got 8; allowed is a whole number from 64"],
+  ])("is refused what it cannot be: %j", (json, message) => {
+    expect(refusal(json)).toContain(message);
   });
 });
