@@ -3,7 +3,9 @@
  * Guest memory, the port and the transport's registers are not in it: memory is the emulator's, transports save their own.
  */
 
-import type { ThrottleState } from "../throttle/throttle-state.ts";
+import { flag, integerIn, orNull } from "../saved-value.ts";
+import { INTERRUPT_CONFIG_CHANGE, INTERRUPT_USED_BUFFER } from "../spec/virtio.ts";
+import { checkThrottleState, type ThrottleState } from "../throttle/throttle-state.ts";
 import type { ConfigState } from "./config-space.ts";
 import type { FeatureState } from "./features.ts";
 import type { InterruptRoutingState } from "./interrupt-routing.ts";
@@ -41,7 +43,10 @@ export interface CardState {
   readonly statistics: StatisticsState;
 }
 
-/** Throws a RangeError that says what differs, unless `state` is one of a card of this shape. */
+/**
+ * Throws a RangeError that says what differs, unless `state` is one of a card of this shape. The parts of a card look at
+ * their own states, but the throttle's is looked at here: it holds what the host has programmed, which must outlast a refusal.
+ */
 export function checkCardState(state: CardState, shape: CardShape): void {
   if (typeof state !== "object" || state === null || state.format !== CARD_STATE_FORMAT) {
     throw new RangeError(`saved state: format is ${String(state?.format)}, it must be ${CARD_STATE_FORMAT}`);
@@ -54,4 +59,8 @@ export function checkCardState(state: CardState, shape: CardShape): void {
       throw new RangeError(`saved state: ${name} is ${state.shape?.[name]}, but this card has ${shape[name]}`);
     }
   }
+  integerIn(0, INTERRUPT_USED_BUFFER | INTERRUPT_CONFIG_CHANGE)("interruptStatus", state.interruptStatus);
+  orNull(flag)("heldLinkUp", state.heldLinkUp);
+  flag("heldAnnouncement", state.heldAnnouncement);
+  checkThrottleState(state.throttle, shape.vectors, shape.vcpus);
 }

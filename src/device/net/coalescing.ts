@@ -3,6 +3,7 @@
  * takes when it is enabled. The throttle applies them (R12).
  */
 
+import { listOf, record, word32 } from "../saved-value.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
 
@@ -96,6 +97,10 @@ export class Coalescing {
 
   /** The throttle restores its own part. */
   restoreState(state: CoalescingState): void {
+    record({ queues: listOf(checkParameters, this.#current.length), defaults: listOf(checkParameters, 2) })(
+      "queues.settings.coalescing",
+      state,
+    );
     for (const [slot, parameters] of this.#current.entries()) Object.assign(parameters, state.queues[slot]);
     for (const [direction, parameters] of this.#defaults.entries())
       Object.assign(parameters, state.defaults[direction]);
@@ -116,6 +121,8 @@ export interface CoalescingState {
   /** By COALESCE_*. */
   readonly defaults: readonly Parameters[];
 }
+
+const checkParameters = record({ maxUsecs: word32, maxPackets: word32 });
 
 function copied({ maxUsecs, maxPackets }: Parameters): Parameters {
   return { maxUsecs, maxPackets };

@@ -3,6 +3,7 @@
  * at any byte offset and width. A field whose feature is not offered reads 0.
  */
 
+import { byte, flag, listOf, record, word16, word32 } from "../saved-value.ts";
 import {
   CONFIG_BYTES,
   CONFIG_DUPLEX,
@@ -149,6 +150,9 @@ export class ConfigSpace {
 
   /** @throws RangeError if the state is of a card with another MTU, which a driver may rely on (NCFG-4) */
   restoreState(state: ConfigState): void {
+    checkState("config", state);
+    if ((state.mac[0]! & 1) !== 0)
+      throw new RangeError("saved state: config.mac is a group's address, not a card's own");
     const { mtu } = this.saveState();
     if (state.mtu !== mtu) throw new RangeError(`saved state has mtu ${state.mtu}, but this card ${mtu}`);
     this.mac.set(state.mac);
@@ -189,6 +193,14 @@ export interface ConfigState {
   readonly generation: number;
   readonly mtu: number;
 }
+
+const checkState = record({
+  mac: listOf(byte, MAC_BYTES),
+  linkUp: flag,
+  announcing: flag,
+  generation: word32,
+  mtu: word16,
+});
 
 function checkFields({ mac, mtu, pairs, speedMbps = SPEED_UNKNOWN, duplex }: ConfigFields): void {
   checkMac(mac);

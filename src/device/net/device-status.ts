@@ -4,6 +4,7 @@
  */
 
 import { FAULT_NONE, FAULT_STATUS } from "../faults.ts";
+import { byte } from "../saved-value.ts";
 import {
   F_SUSPEND,
   STATUS_ACKNOWLEDGE,
@@ -56,6 +57,11 @@ export class DeviceStatus {
     return (this.value & STATUS_SUSPEND) !== 0;
   }
 
+  /** True from DRIVER_OK on, in SUSPEND too. */
+  get wasReady(): boolean {
+    return (this.value & (STATUS_DRIVER_OK | STATUS_SUSPEND)) !== 0;
+  }
+
   /** True while rings stand still although the driver is ready. */
   get halted(): boolean {
     return this.suspended || !this.reachesMemory;
@@ -69,6 +75,23 @@ export class DeviceStatus {
   get owesResetNotice(): boolean {
     const both = STATUS_DEVICE_NEEDS_RESET | STATUS_DRIVER_OK;
     return (this.value & both) === both;
+  }
+
+  /** @throws RangeError if no driver can have brought the register there, with the features that are negotiated */
+  restoreState(value: number): void {
+    byte("status", value);
+    const running = value & (STATUS_DRIVER_OK | STATUS_SUSPEND);
+    const settled = (value & STATUS_FEATURES_OK) !== 0;
+    const suspends = (value & STATUS_SUSPEND) === 0 || this.#features.has(F_SUSPEND);
+    if (
+      settled !== this.#features.settled ||
+      (running !== 0 && !settled) ||
+      running === (STATUS_DRIVER_OK | STATUS_SUSPEND) ||
+      !suspends
+    ) {
+      throw new RangeError(`saved state: status is ${value}, which its features do not allow`);
+    }
+    this.value = value;
   }
 
   needReset(): void {

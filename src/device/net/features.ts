@@ -4,6 +4,7 @@
  */
 
 import { FAULT_FEATURES_LATE, FAULT_FEATURES_REFUSED, FAULT_NONE } from "../faults.ts";
+import { flag, listOf, record, word32 } from "../saved-value.ts";
 import { F_ACCESS_PLATFORM, F_VERSION_1 } from "../spec/virtio.ts";
 import { FEATURES, type FeatureDescription, type FeatureName } from "./feature-table.ts";
 
@@ -131,11 +132,17 @@ export class FeatureNegotiation {
   }
 
   saveState(): FeatureState {
-    return { offered: [...this.#offered], accepted: [...this.#accepted], settled: this.#settled };
+    return {
+      offered: [...this.#offered],
+      accepted: [...this.#accepted],
+      acceptedBeyond: this.#acceptedBeyond,
+      settled: this.#settled,
+    };
   }
 
-  /** @throws RangeError if the state belongs to a card that offers other features */
+  /** @throws RangeError if the state belongs to a card that offers other features, or has settled on what this one refuses */
   restoreState(state: FeatureState): void {
+    checkState("features", state);
     for (let word = 0; word < FEATURE_WORDS; word++) {
       if (state.offered[word] !== this.#offered[word]) {
         throw new RangeError(
@@ -145,7 +152,10 @@ export class FeatureNegotiation {
     }
     this.reset();
     this.#accepted.set(state.accepted);
-    this.#settled = state.settled;
+    this.#acceptedBeyond = state.acceptedBeyond;
+    if (state.settled && this.settle() !== FAULT_NONE) {
+      throw new RangeError(`saved state has settled on features 0x${hex(state.accepted)}, which this card refuses`);
+    }
   }
 }
 
@@ -153,8 +163,13 @@ export class FeatureNegotiation {
 export interface FeatureState {
   readonly offered: readonly number[];
   readonly accepted: readonly number[];
+  /** True if the driver has accepted one beyond those words. */
+  readonly acceptedBeyond: boolean;
   readonly settled: boolean;
 }
+
+const words = listOf(word32, FEATURE_WORDS);
+const checkState = record({ offered: words, accepted: words, acceptedBeyond: flag, settled: flag });
 
 /** True if all that the feature needs is among `names`. */
 function isServed(feature: FeatureDescription, names: ReadonlySet<FeatureName>): boolean {

@@ -6,8 +6,10 @@
  * looked up in tables, one per byte position, which are made anew for each key.
  */
 
+import { byte, integerIn, listOf, record } from "../saved-value.ts";
 import { HASH_REPORT_NONE, RSS_KEY_BYTES } from "../spec/virtio-net.ts";
 import { type FlowFields, NO_IP, NOT_THERE } from "./flow-fields.ts";
+import { SUPPORTED_HASH_TYPES } from "./hash-types.ts";
 
 const IPV4_ADDRESS_BYTES = 4;
 const IPV6_ADDRESS_BYTES = 16;
@@ -133,6 +135,8 @@ export class FlowHash {
     }
   }
 }
+
+export const checkFlowHash = record({ types: integerIn(0, SUPPORTED_HASH_TYPES), key: listOf(byte, 0, RSS_KEY_BYTES) });
 
 /** All that `saveState` keeps: types as a bit mask, and the key's bytes. */
 export interface FlowHashState {

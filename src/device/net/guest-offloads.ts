@@ -3,6 +3,7 @@
  * driver switches it off and on again (virtio 1.4 §5.1.9.5.8).
  */
 
+import { record, word32 } from "../saved-value.ts";
 import {
   NET_F_GUEST_CSUM,
   NET_F_GUEST_ECN,
@@ -74,8 +75,12 @@ export class GuestOffloads {
     return { low: this.#low, high: this.#high };
   }
 
-  restoreState({ low, high }: GuestOffloadsState): void {
-    this.#apply(low, high);
+  /** @throws RangeError if one of them was not negotiated */
+  restoreState(state: GuestOffloadsState): void {
+    checkState("queues.settings.guestOffloads", state);
+    if (!this.set(state.low, state.high)) {
+      throw new RangeError("saved state: guestOffloads has an offload on that its features do not have");
+    }
   }
 
   #apply(low: number, high: number): void {
@@ -90,6 +95,8 @@ export class GuestOffloads {
     this.uso6 = isSet(low, high, NET_F_GUEST_USO6);
   }
 }
+
+const checkState = record({ low: word32, high: word32 });
 
 /** The mask that is in force, as two words. */
 export interface GuestOffloadsState {

@@ -3,6 +3,7 @@
  * §4.1.5.1.2); on MMIO, and with INTx, all share vector 0, and what the driver has given is kept, but without effect.
  */
 
+import { flag, integerIn, listOf, record } from "../saved-value.ts";
 import { NO_VECTOR, type Throttle } from "../throttle/throttle.ts";
 
 const SHARED_VECTOR = 0;
@@ -66,6 +67,9 @@ export class InterruptRouting {
 
   /** To be called before queues are attached to the throttle. */
   restoreState(state: InterruptRoutingState, nowNs: number): void {
+    const vector = integerIn(NO_VECTOR, this.#throttle.vectors.length - 1);
+    const vectors = listOf(vector, this.#vectors.length);
+    record({ vectors, configVector: vector, shared: flag })("routing", state);
     this.#vectors.set(state.vectors);
     this.#shared = state.shared;
     this.setConfigVector(state.configVector, nowNs);

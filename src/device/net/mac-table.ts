@@ -1,5 +1,7 @@
 /** A table of MAC addresses, bounded, for the receive filter. */
 
+import { flag, integerIn, listOf, record } from "../saved-value.ts";
+
 export const MAC_BYTES = 6;
 /** Addresses that a table holds. */
 export const MAC_TABLE_ENTRIES = 64;
@@ -51,6 +53,11 @@ export class MacTable {
     }
   }
 }
+
+export const checkMacTable = record({
+  overflowed: flag,
+  addresses: listOf(integerIn(0, 2 ** 48 - 1), 0, MAC_TABLE_ENTRIES),
+});
 
 /** All that `saveState` keeps; an address is a number of 48 bits. */
 export interface MacTableState {

@@ -206,30 +206,40 @@ export class NetCard implements FaultSink {
 
   /**
    * Goes on where the saved card was, its times moved so that it was saved at `nowNs`. Guest memory must be as it was then.
-   * @throws RangeError if the state is of another version or another kind of card; this one is then as after a reset
+   * @throws RangeError if the state is of another version or another kind of card, or cannot be one; this one is then as
+   * after a reset
    */
   restoreState(state: CardState, nowNs: number): void {
     if (this.#polling) throw new RangeError("restoreState: called from inside poll, allowed is between two polls");
-    checkCardState(state, this.#shape);
+    const { linkUp } = this.config;
     this.#status.value = 0;
     this.#reset(nowNs);
     try {
-      this.features.restoreState(state.features);
-      this.config.restoreState(state.config);
-      this.#status.value = state.status;
-      this.#routing.restoreState(state.routing, nowNs);
-      this.queues.restoreState(state.queues, nowNs);
+      checkCardState(state, this.#shape);
+      this.#restore(state, nowNs);
     } catch (error) {
       this.#status.value = 0;
       this.#reset(nowNs);
+      this.setLinkUp(linkUp, nowNs);
       throw error;
     }
+  }
+
+  #restore(state: CardState, nowNs: number): void {
+    this.features.restoreState(state.features);
+    this.config.restoreState(state.config);
+    this.#status.restoreState(state.status);
+    if (!this.#status.suspended && (state.heldLinkUp !== null || state.heldAnnouncement)) {
+      throw new RangeError(`saved state: changes wait for a resume, but status ${state.status} is not suspended`);
+    }
+    this.#routing.restoreState(state.routing, nowNs);
+    this.queues.restoreState(state.queues, nowNs);
     this.queues.setLinkUp(this.config.linkUp);
-    this.throttle.restoreState(state.throttle, nowNs);
+    this.statistics.restoreState(state.statistics);
+    this.throttle.restoreState(state.throttle, this.#status.halted, nowNs);
     this.interruptStatus.value = state.interruptStatus;
     this.#heldLinkUp = state.heldLinkUp;
     this.#heldAnnouncement = state.heldAnnouncement;
-    this.statistics.restoreState(state.statistics);
   }
 
   get #shape(): CardShape {

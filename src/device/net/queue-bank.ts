@@ -8,12 +8,20 @@ import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
 import type { Segmenter } from "../offload/segmenter.ts";
+import { flag, listOf, orNull, record, type SavedCheck } from "../saved-value.ts";
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
 import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../virtqueue/packed-queue.ts";
-import { AREA_DESC, AREA_DEVICE, AREA_DRIVER, QueueSetup, type QueueSetupState } from "../virtqueue/queue-setup.ts";
+import {
+  AREA_DESC,
+  AREA_DEVICE,
+  AREA_DRIVER,
+  checkQueueSetup,
+  QueueSetup,
+  type QueueSetupState,
+} from "../virtqueue/queue-setup.ts";
 import type { QueueSnapshot } from "../virtqueue/queue-snapshot.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
 import type { Virtqueue } from "../virtqueue/virtqueue.ts";
@@ -62,6 +70,11 @@ export interface QueueBankState {
     readonly attached: boolean;
     readonly started: boolean;
   }[];
+}
+
+function checkState(slotCount: number): SavedCheck {
+  const queue = record({ setup: checkQueueSetup, ring: orNull(record({})), attached: flag, started: flag });
+  return record({ settings: record({}), queues: listOf(queue, slotCount) });
 }
 
 export class QueueBank {
@@ -166,9 +179,7 @@ export class QueueBank {
     const { features, status, faults } = this.#parts;
     const negotiated = status.featuresOk && (slot !== this.#numbering.control || features.has(NET_F_CTRL_VQ));
     let fault: number = FAULT_QUEUE_SETUP;
-    if (negotiated && !status.suspended && setup.size <= setup.sizeMax) {
-      fault = this.#enableQueue(slot);
-    }
+    if (negotiated && !status.suspended) fault = this.#enableQueue(slot);
     if (fault !== FAULT_NONE) faults.chainFault(slot, fault, nowNs);
     else if (status.live) this.#startQueue(slot, nowNs);
   }
@@ -272,6 +283,7 @@ export class QueueBank {
   #enableQueue(slot: number): number {
     const { features } = this.#parts;
     const setup = this.#setups[slot]!;
+    if (setup.size > setup.sizeMax) return FAULT_QUEUE_SETUP;
     this.#chooseRing(slot);
     return this.#queues[slot]!.enable({
       size: setup.size,
@@ -315,13 +327,15 @@ export class QueueBank {
   }
 
   /**
-   * Goes on from a state, after `resetAll`, with features and routing restored.
-   * @throws RangeError if a queue does not lie in this card's memory
+   * Goes on from a state, after `resetAll`, with features, status and routing restored.
+   * @throws RangeError if there can be no such queues, or one does not lie in this card's memory
    */
   restoreState(state: QueueBankState, nowNs: number): void {
+    checkState(this.#queues.length)("queues", state);
     this.#configurePaths();
     this.settings.restoreState(state.settings);
     for (const [slot, { setup, ring, attached, started }] of state.queues.entries()) {
+      this.#checkLife(slot, ring !== null, attached, started);
       this.#setups[slot]!.restoreState(setup);
       if (ring === null) continue;
       if (this.#enableQueue(slot) !== FAULT_NONE) {
@@ -332,6 +346,16 @@ export class QueueBank {
       if (!started) continue;
       this.#queues[slot]!.start();
       this.service.lookAt(slot, nowNs);
+    }
+  }
+
+  /** A queue is enabled once features are negotiated, attached from DRIVER_OK on, and started unless something stops it. */
+  #checkLife(slot: number, enabled: boolean, attached: boolean, started: boolean): void {
+    const { status } = this.#parts;
+    const steps = [started, attached, enabled, status.featuresOk];
+    const grown = steps.every((step, i) => !step || steps[i + 1] !== false);
+    if (!grown || (attached && !status.wasReady) || (started && !status.driverReady)) {
+      throw new RangeError(`saved state: queue ${slot} is further on than the device status ${status.value} allows`);
     }
   }
 

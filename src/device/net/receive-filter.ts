@@ -7,6 +7,7 @@
  */
 
 import type { Frame } from "../link/frame-port.ts";
+import { integerIn, listOf, record, word32 } from "../saved-value.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_CTRL_RX, NET_F_CTRL_VLAN, VLAN_TAG_BYTES } from "../spec/virtio-net.ts";
 import {
   CTRL_RX_ALLMULTI,
@@ -17,7 +18,7 @@ import {
   CTRL_RX_PROMISC,
 } from "../spec/virtio-net-control.ts";
 import type { FeatureNegotiation } from "./features.ts";
-import { MAC_BYTES, MacTable, type MacTableState } from "./mac-table.ts";
+import { checkMacTable, MAC_BYTES, MacTable, type MacTableState } from "./mac-table.ts";
 
 const ETHERTYPE_VLAN = 0x8100;
 const VLAN_IDS = 4096;
@@ -141,6 +142,7 @@ export class ReceiveFilter {
 
   /** To be called when the features are as they were. */
   restoreState(state: ReceiveFilterState): void {
+    checkState("queues.settings.filter", state);
     this.#modes.set(state.modes);
     this.#vlans.set(state.vlans);
     this.unicast.restoreState(state.unicast);
@@ -148,6 +150,13 @@ export class ReceiveFilter {
     this.update();
   }
 }
+
+const checkState = record({
+  modes: listOf(integerIn(0, 1), MODES),
+  vlans: listOf(word32, VLAN_IDS / 32),
+  unicast: checkMacTable,
+  multicast: checkMacTable,
+});
 
 /** All that `saveState` keeps. */
 export interface ReceiveFilterState {

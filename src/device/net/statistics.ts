@@ -5,6 +5,7 @@
 
 import { FAULTS } from "../faults.ts";
 import { DROP_SUSPENDED } from "../observer.ts";
+import { count, listOf, record } from "../saved-value.ts";
 
 const COUNTER_LIMIT = 2 ** 53;
 const DROP_REASON_COUNT = DROP_SUSPENDED + 1;
@@ -82,7 +83,9 @@ export class CardStatistics {
     return { card: saveCounters(this), queues: this.queues.map((queue) => queue.saveState()) };
   }
 
+  /** @throws RangeError if something is no count */
   restoreState(state: StatisticsState): void {
+    record({ card: record({}), queues: listOf(record({}), 0, this.queues.length) })("statistics", state);
     restoreCounters(this, state.card);
     for (const [slot, queue] of this.queues.entries()) queue.restoreState(state.queues[slot] ?? {});
   }
@@ -119,14 +122,20 @@ function saveCounters(counters: object): CountersState {
 /** A counter that the state has not was not there yet when it was saved, and stays 0. */
 function restoreCounters(counters: object, state: CountersState): void {
   for (const [name, value] of Object.entries(counters)) {
-    const saved = state[name];
-    if (typeof value === "number") Object.assign(counters, { [name]: typeof saved === "number" ? saved : 0 });
-    else if (value instanceof Float64Array) value.fill(0).set(Array.isArray(saved) ? saved.slice(0, value.length) : []);
+    if (typeof value === "number") {
+      const saved = state[name] ?? 0;
+      count(`statistics.${name}`, saved);
+      Object.assign(counters, { [name]: saved });
+    } else if (value instanceof Float64Array) {
+      const saved = state[name] ?? [];
+      listOf(count, 0, value.length)(`statistics.${name}`, saved);
+      value.fill(0).set(saved as readonly number[]);
+    }
   }
 }
 
 function sum(counters: Float64Array): number {
   let total = 0;
-  for (const count of counters) total += count;
+  for (const counter of counters) total += counter;
   return total;
 }

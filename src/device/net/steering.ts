@@ -7,9 +7,10 @@
  */
 
 import type { Frame } from "../link/frame-port.ts";
+import { flag, integerIn, listOf, record } from "../saved-value.ts";
 import { HASH_REPORT_NONE, RSS_KEY_BYTES, RSS_TABLE_ENTRIES } from "../spec/virtio-net.ts";
 import { FlowFields, NO_IP, NOT_THERE } from "./flow-fields.ts";
-import { FlowHash, type FlowHashState } from "./flow-hash.ts";
+import { checkFlowHash, FlowHash, type FlowHashState } from "./flow-hash.ts";
 import { SUPPORTED_HASH_TYPES } from "./hash-types.ts";
 
 /** Flows whose last transmit queue is remembered, a power of two; a new one displaces an old one. */
@@ -166,9 +167,9 @@ export class Steering {
   }
 
   saveState(): SteeringState {
-    const flows: number[] = [];
+    const flows: SavedFlow[] = [];
     for (let at = 0; at < FLOWS; at++) {
-      if (this.#flowPairs[at] !== 0) flows.push(this.#flows[at]!, this.#flowPairs[at]! - 1);
+      if (this.#flowPairs[at] !== 0) flows.push({ flow: this.#flows[at]!, pair: this.#flowPairs[at]! - 1 });
     }
     return {
       rss: this.#rss,
@@ -180,11 +181,20 @@ export class Steering {
     };
   }
 
-  /** @throws RangeError if the state is of a card with more pairs */
+  /** @throws RangeError if the state is none of a card with these pairs */
   restoreState(state: SteeringState): void {
-    const last = Math.max(state.enabledPairs, state.unclassifiedPair + 1, ...state.table.map((p) => p + 1));
-    if (last > this.#pairs)
-      throw new RangeError(`saved state steers to pair ${last}, but this card has ${this.#pairs}`);
+    const pair = integerIn(0, this.#pairs - 1);
+    record({
+      rss: flag,
+      enabledPairs: integerIn(1, this.#pairs),
+      table: listOf(pair, 1, RSS_TABLE_ENTRIES),
+      unclassifiedPair: pair,
+      hash: checkFlowHash,
+      flows: listOf(record({ flow: integerIn(-(2 ** 31), 2 ** 31 - 1), pair }), 0, FLOWS),
+    })("queues.settings.steering", state);
+    if ((state.table.length & (state.table.length - 1)) !== 0) {
+      throw new RangeError(`saved state: steering has a table of ${state.table.length}, it must be a power of two`);
+    }
     this.reset();
     this.#rss = state.rss;
     this.#enabledPairs = state.enabledPairs;
@@ -192,10 +202,9 @@ export class Steering {
     this.#tableMask = state.table.length - 1;
     this.#unclassifiedPair = state.unclassifiedPair;
     this.#hash.restoreState(state.hash);
-    for (let i = 0; i < state.flows.length; i += 2) {
-      const flow = state.flows[i]!;
+    for (const { flow, pair: lastPair } of state.flows) {
       this.#flows[flow & (FLOWS - 1)] = flow;
-      this.#flowPairs[flow & (FLOWS - 1)] = state.flows[i + 1]! + 1;
+      this.#flowPairs[flow & (FLOWS - 1)] = lastPair + 1;
     }
   }
 }
@@ -208,8 +217,13 @@ export interface SteeringState {
   readonly table: readonly number[];
   readonly unclassifiedPair: number;
   readonly hash: FlowHashState;
-  /** Flow number and pair, in turn. */
-  readonly flows: readonly number[];
+  readonly flows: readonly SavedFlow[];
+}
+
+interface SavedFlow {
+  /** Number of the flow, and the pair on which it was last sent. */
+  readonly flow: number;
+  readonly pair: number;
 }
 
 /** A hash needs a key, and both must be within what the configuration space says. */

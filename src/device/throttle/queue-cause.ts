@@ -1,6 +1,7 @@
 import { CAUSE_KIND_RX } from "../observer.ts";
+import { count, flag, integerIn, record, word16, word32 } from "../saved-value.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
-import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
+import { pastTime, restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 
 /** Entries after which an event index may have wrapped unseen, so that a late check can no longer be trusted (R9). */
 const EVENT_INDEX_HORIZON = 0x8000;
@@ -143,6 +144,20 @@ export class QueueCause {
     }
   }
 }
+
+export const checkQueueCause = record({
+  queue: integerIn(0, Number.MAX_SAFE_INTEGER),
+  pending: flag,
+  waitingSince: pastTime,
+  maxUsecs: word32,
+  maxPackets: word32,
+  latchIdx: word16,
+  entries: count,
+  frames: count,
+  first: pastTime,
+  reached: pastTime,
+  notified: flag,
+});
 
 export interface QueueCauseState {
   readonly queue: number;

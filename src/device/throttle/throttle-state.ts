@@ -1,14 +1,14 @@
 /** The throttle between two events, as plain values: what the host programmed, what is pending, and what was counted. */
 
+import { NOTIFY_CONFIG, WAKE_CONFIG } from "../interrupts.ts";
+import { count, flag, integerIn, listOf, numberIn, record, type SavedCheck, word32 } from "../saved-value.ts";
 import type { AttachedQueues } from "./attached-queues.ts";
-import type { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptVector, ThrottleCounters, VcpuPresence } from "./interrupt-vector.ts";
-import type { QueueCauseState } from "./queue-cause.ts";
-import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
-import type { UrgentCreditsState } from "./urgent.ts";
+import { checkQueueCause, type QueueCauseState } from "./queue-cause.ts";
+import { anyTime, pastTime, restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
+import { checkUrgentCredits, type UrgentCreditsState } from "./urgent.ts";
 
 export interface ThrottleState {
-  readonly suspended: boolean;
   readonly vectors: readonly VectorState[];
   readonly vcpus: readonly VcpuState[];
   readonly causes: readonly QueueCauseState[];
@@ -46,20 +46,69 @@ export interface CountersState {
   readonly latenessMaxNs: number;
 }
 
+/** More than any card has queues. */
+const CAUSES_MAX = 0x20000;
+
+const checkCounters = record({
+  notifications: listOf(count, NOTIFY_CONFIG + 1),
+  wakes: listOf(count, WAKE_CONFIG + 1),
+  causesCoalesced: count,
+  wakesCoalesced: count,
+  causesSuppressed: count,
+  latenessMaxNs: count,
+});
+
+const checkPresence = record({
+  active: flag,
+  idle: flag,
+  stateSeq: integerIn(0, Number.MAX_SAFE_INTEGER),
+  wakeOutstanding: flag,
+  deactivated: pastTime,
+});
+
+/** The host may have written what the window does not: fractions of a nanosecond. */
+const interval = numberIn(0, 0xffffffff);
+
+function checkVector(vcpus: number): SavedCheck {
+  return record({
+    target: integerIn(0, vcpus - 1),
+    redirectMask: word32,
+    latencyNs: interval,
+    overflowNs: interval,
+    freeMin: interval,
+    sliceEnd: anyTime,
+    maskedByHost: flag,
+    maskedByDriver: flag,
+    configPending: flag,
+    lastNotify: pastTime,
+    urgent: checkUrgentCredits,
+    counters: checkCounters,
+  });
+}
+
+/** @throws RangeError unless it can be the state of a throttle with so many vectors and vCPUs */
+export function checkThrottleState(state: ThrottleState, vectors: number, vcpus: number): void {
+  record({
+    vectors: listOf(checkVector(vcpus), vectors),
+    vcpus: listOf(checkPresence, vcpus),
+    causes: listOf(checkQueueCause, 0, CAUSES_MAX),
+  })("throttle", state);
+  for (const [vcpu, { active, idle, wakeOutstanding }] of state.vcpus.entries()) {
+    // It would never be woken again.
+    if (active && (idle || wakeOutstanding)) {
+      throw new RangeError(`saved state: vCPU ${vcpu} is active, and idle or waiting to be woken as well`);
+    }
+  }
+}
+
 /** What has vectors and vCPUs. */
 interface Programmed {
   readonly vectors: readonly InterruptVector[];
   readonly vcpus: readonly VcpuPresence[];
 }
 
-export function saveThrottle(
-  { vectors, vcpus }: Programmed,
-  delivery: InterruptDelivery,
-  attached: AttachedQueues,
-  nowNs: number,
-): ThrottleState {
+export function saveThrottle({ vectors, vcpus }: Programmed, attached: AttachedQueues, nowNs: number): ThrottleState {
   return {
-    suspended: delivery.suspended,
     vectors: vectors.map((vector) => saveVector(vector, nowNs)),
     vcpus: vcpus.map((vcpu) => saveVcpu(vcpu, nowNs)),
     causes: attached.saveState(nowNs),
@@ -68,12 +117,10 @@ export function saveThrottle(
 
 export function restoreThrottle(
   { vectors, vcpus }: Programmed,
-  delivery: InterruptDelivery,
   attached: AttachedQueues,
   state: ThrottleState,
   nowNs: number,
 ): void {
-  delivery.suspended = state.suspended;
   for (const [i, vector] of vectors.entries()) restoreVector(vector, state.vectors[i]!, nowNs);
   for (const [i, vcpu] of vcpus.entries()) restoreVcpu(vcpu, state.vcpus[i]!, nowNs);
   attached.restoreState(state.causes, nowNs);

@@ -308,15 +308,16 @@ export class Throttle {
   // --- saving and restoring ------------------------------------------------------------------------------------------
 
   saveState(nowNs: number): ThrottleState {
-    return saveThrottle(this, this.#delivery, this.#attached, nowNs);
+    return saveThrottle(this, this.#attached, nowNs);
   }
 
   /**
    * Goes on from a state of a throttle with as many vectors and vCPUs, once the same queues are attached. Intervals run
-   * on; nothing is sent from here: what is due goes at the next `expire`.
+   * on; nothing is sent from here: what is due goes at the next `expire`, or if `suspended` after `resume`.
    */
-  restoreState(state: ThrottleState, nowNs: number): void {
-    restoreThrottle(this, this.#delivery, this.#attached, state, nowNs);
+  restoreState(state: ThrottleState, suspended: boolean, nowNs: number): void {
+    this.#delivery.suspended = suspended;
+    restoreThrottle(this, this.#attached, state, nowNs);
   }
 
   // --- the rules -----------------------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import { byte, integerIn, numberIn, record } from "../saved-value.ts";
 import {
   URGENT_CREDITS_MAX,
   URGENT_FILTER_CONTROL,
@@ -6,7 +7,7 @@ import {
   URGENT_FILTER_SHORT,
   URGENT_SHORT_BYTES,
 } from "../spec/throttle-registers.ts";
-import { restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
+import { pastTime, restoredTime, type SavedTime, savedTime } from "./saved-time.ts";
 
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_ARP = 0x0806;
@@ -97,6 +98,13 @@ export class UrgentCredits {
     return true;
   }
 }
+
+export const checkUrgentCredits = record({
+  filterId: byte,
+  creditsPerS: integerIn(0, 0xffffff),
+  credits: numberIn(0, URGENT_CREDITS_MAX),
+  counted: pastTime,
+});
 
 export interface UrgentCreditsState {
   readonly filterId: number;

@@ -7,6 +7,7 @@
 
 import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
 import type { NetCard } from "../net/net-card.ts";
+import { record, word32 } from "../saved-value.ts";
 import {
   DEVICE_ID_NET,
   F_NOTIF_CONFIG_DATA,
@@ -90,6 +91,28 @@ export class MmioTransport {
       this.card.guestFault(FAULT_REGISTER_ACCESS, nowNs);
     }
   }
+
+  /** All of the transport, as plain values; the card's state is apart. */
+  saveState(): MmioTransportState {
+    const { deviceFeaturesSel, driverFeaturesSel, queueSel } = this;
+    return { deviceFeaturesSel, driverFeaturesSel, queueSel };
+  }
+
+  /** @throws RangeError if it is no state of such a transport */
+  restoreState(state: MmioTransportState): void {
+    checkState("transport", state);
+    this.deviceFeaturesSel = state.deviceFeaturesSel;
+    this.driverFeaturesSel = state.driverFeaturesSel;
+    this.queueSel = state.queueSel;
+  }
+}
+
+const checkState = record({ deviceFeaturesSel: word32, driverFeaturesSel: word32, queueSel: word32 });
+
+export interface MmioTransportState {
+  readonly deviceFeaturesSel: number;
+  readonly driverFeaturesSel: number;
+  readonly queueSel: number;
 }
 
 function isConfigAccess(offset: number, widthBytes: number): boolean {

@@ -62,7 +62,8 @@ export class MsixTable {
     return [...this.#words];
   }
 
+  /** `words` are as many as `saveState` gives. */
   restoreState(words: readonly number[]): void {
-    this.#words.set(words);
+    for (const [word, value] of words.entries()) this.write(4 * word, value);
   }
 }

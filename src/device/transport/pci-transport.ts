@@ -7,13 +7,17 @@
 
 import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
 import type { NetCard } from "../net/net-card.ts";
+import { byte, listOf, record, word16, word32 } from "../saved-value.ts";
 import {
   MSIX_CONTROL,
   MSIX_CONTROL_ENABLE,
   MSIX_CONTROL_MASK_ALL,
+  MSIX_ENTRY_BYTES,
+  MSIX_VECTORS_MAX,
   PCI_COMMAND,
   PCI_COMMAND_INTX_DISABLE,
   PCI_COMMAND_MASTER,
+  PCI_CONFIG_BYTES,
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
 } from "../spec/pci.ts";
@@ -298,6 +302,7 @@ export class PciTransport {
         `saved state: got ${String(state?.format)} ${String(state?.version)}, it must be ${PCI_STATE_FORMAT} ${PCI_STATE_VERSION}`,
       );
     }
+    checkState("transport", state);
     if (state.msix.length !== this.#msix.saveState().length) {
       throw new RangeError(
         `saved state has ${state.msix.length / 4} vectors, but this transport ${this.#msix.vectors}`,
@@ -329,6 +334,12 @@ export interface PciTransportState {
   readonly msix: readonly number[];
   readonly common: CommonConfigState;
 }
+
+const checkState = record({
+  config: listOf(byte, PCI_CONFIG_BYTES),
+  msix: listOf(word32, 0, MSIX_VECTORS_MAX * (MSIX_ENTRY_BYTES / 4)),
+  common: record({ deviceFeatureSelect: word32, driverFeatureSelect: word32, queueSelect: word16, generation: byte }),
+});
 
 function isAccess(offset: number, widthBytes: number): boolean {
   return Number.isInteger(offset) && offset >= 0 && (widthBytes === 1 || widthBytes === 2 || widthBytes === 4);

@@ -3,6 +3,8 @@
  * §4.2.2): the size and three 64-bit addresses, written in halves.
  */
 
+import { listOf, record, word32 } from "../saved-value.ts";
+
 /** Areas of a queue, as the transports name them. */
 export const AREA_DESC = 0;
 export const AREA_DRIVER = 1;
@@ -56,6 +58,12 @@ export class QueueSetup {
     this.#high.fill(0);
   }
 }
+
+export const checkQueueSetup = record({
+  size: word32,
+  low: listOf(word32, AREA_COUNT),
+  high: listOf(word32, AREA_COUNT),
+});
 
 export interface QueueSetupState {
   readonly size: number;

@@ -1,3 +1,6 @@
+import { FAULTS } from "../faults.ts";
+import { flag, integerIn, record, word16 } from "../saved-value.ts";
+
 /** State of a virtqueue between two batches, besides its setup: numbers that JSON keeps. */
 export interface QueueSnapshot {
   /** Running count of used entries, mod 2^16. */
@@ -16,11 +19,11 @@ export interface QueueSnapshot {
 
 /** @throws RangeError unless the snapshot's numbers are possible in a ring that has `positions` of them */
 export function checkSnapshot(snapshot: QueueSnapshot, positions: number): void {
-  const { usedIdx, position } = snapshot;
-  if (!Number.isInteger(usedIdx) || usedIdx < 0 || usedIdx > 0xffff) {
-    throw new RangeError(`queue snapshot: usedIdx is ${usedIdx}, allowed are 0 to 65535`);
-  }
-  if (!Number.isInteger(position) || position < 0 || position >= positions) {
-    throw new RangeError(`queue snapshot: position is ${position}, allowed are 0 to ${positions - 1}`);
-  }
+  record({
+    usedIdx: word16,
+    position: integerIn(0, positions - 1),
+    everUsed: flag,
+    fault: integerIn(0, FAULTS.length - 1),
+    broken: flag,
+  })("queue snapshot", snapshot);
 }

@@ -343,7 +343,7 @@ describe("the life of the device", () => {
     const { steering } = used();
     const small = new Steering(2, () => true);
     expect(() => small.restoreState(steering.saveState())).toThrow(
-      new RangeError("saved state steers to pair 4, but this card has 2"),
+      new RangeError("saved state: queues.settings.steering.enabledPairs is 4, it must be an integer from 1 to 2"),
     );
   });
 });
