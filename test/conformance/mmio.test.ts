@@ -2,6 +2,7 @@
 
 import { expect } from "vitest";
 import { conformance } from "./harness/conformance.ts";
+import { MAC_ADDR_SET, OK } from "./harness/control-numbers.ts";
 import { patterned } from "./harness/frames.ts";
 import { ACKNOWLEDGE, CONFIG_CHANGE, DRIVER, type Feature, MMIO, USED_BUFFER } from "./harness/numbers.ts";
 import { TestQueue } from "./harness/test-queue.ts";
@@ -79,6 +80,22 @@ conformance(
       seen.push(generation());
     }
     expect(new Set(seen).size).toBe(11);
+  },
+);
+
+conformance(
+  "ConfigGeneration changes when the address does, by a command or by a reset",
+  ["MMIO-6"],
+  ON_MMIO,
+  (dut) => {
+    dut.bringUp({ features: ["MAC", "CTRL_VQ", "CTRL_MAC_ADDR"] });
+    const first = dut.mmio.read(MMIO.ConfigGeneration);
+    expect(dut.command(...MAC_ADDR_SET, [2, 0, 0, 0, 0, 9])).toEqual(Uint8Array.of(OK));
+    const second = dut.mmio.read(MMIO.ConfigGeneration);
+    expect(second).not.toBe(first);
+    dut.status = 0;
+    expect(dut.transport.config(5, 1)).toBe(1);
+    expect([first, second]).not.toContain(dut.mmio.read(MMIO.ConfigGeneration));
   },
 );
 

@@ -10,6 +10,7 @@ import { CONFIG, type Feature } from "./harness/numbers.ts";
 const FEATURES: readonly Feature[] = ["MAC", "MTU", "STATUS", "SPEED_DUPLEX", "CTRL_VQ", "CTRL_MAC_ADDR"];
 const ETHERNET_BYTES = 14;
 const TAG_BYTES = 4;
+const GSO_ECN = 0x80;
 
 const field = (dut: DeviceUnderTest, name: keyof typeof CONFIG): number =>
   dut.transport.config(CONFIG[name][0], CONFIG[name][1]);
@@ -66,6 +67,21 @@ conformance("No frame beyond the MTU and its link header is passed to the driver
   dut.receive(frame(4000));
   expect(dut.rx.collectUsed().map(({ usedLength }) => usedLength - 12)).toEqual([longest, longest + TAG_BYTES]);
   expect(dut.statistics().queues[0]!.dropped).toBe(3);
+});
+
+conformance("Nor is one that is marked ECN, and is not to be segmented", ["NCFG-5"], (dut) => {
+  dut.bringUp({ features: [...FEATURES, "MRG_RXBUF", "GUEST_CSUM", "GUEST_TSO4", "GUEST_ECN"] });
+  for (let i = 0; i < 4; i++) dut.offerBuffer(4096);
+  const longest = 1500 + ETHERNET_BYTES;
+  for (const bytes of [longest, longest + 1]) dut.receive({ bytes: frame(bytes), gsoType: GSO_ECN });
+  expect(dut.rx.collectUsed().map(({ usedLength }) => usedLength - 12)).toEqual([longest]);
+});
+
+conformance("A frame that is marked ECN, and not to be segmented, is sent whole up to the MTU", ["NCFG-6"], (dut) => {
+  dut.bringUp({ features: [...FEATURES, "CSUM", "HOST_TSO4", "HOST_ECN"] });
+  const whole = frame(1500 + ETHERNET_BYTES);
+  dut.send(whole, [0, GSO_ECN]);
+  expect(dut.sent().map(({ bytes }) => bytes)).toEqual([whole]);
 });
 
 for (const mtu of [68, 1500, 9000]) {

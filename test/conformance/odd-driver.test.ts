@@ -23,7 +23,7 @@ function works(dut: DeviceUnderTest, seed: number): void {
   expect(dut.command(200, 0, [])).toEqual(Uint8Array.of(1));
 }
 
-conformance("Queues may be set up and enabled in any order", ["FEAT-2", "STATUS-1"], (dut) => {
+conformance("Queues may be set up and enabled in any order", [], (dut) => {
   for (const order of [
     [2, 1, 0],
     [1, 2, 0],
@@ -37,7 +37,7 @@ conformance("Queues may be set up and enabled in any order", ["FEAT-2", "STATUS-
   }
 });
 
-conformance("All queues may be described first, and enabled afterwards, backwards", ["FEAT-2"], (dut) => {
+conformance("All queues may be described first, and enabled afterwards, backwards", [], (dut) => {
   dut.negotiate(FEATURES);
   const rings = [0, 1, 2].map((index) => {
     const ring = dut.makeRing(8);
@@ -52,7 +52,7 @@ conformance("All queues may be described first, and enabled afterwards, backward
   works(dut, 3);
 });
 
-conformance("Features may be read and written twice, the high word first", ["FEAT-2", "FEAT-5"], (dut) => {
+conformance("Features may be read and written twice, the high word first", [], (dut) => {
   dut.status = ACKNOWLEDGE;
   dut.status = ACKNOWLEDGE | DRIVER;
   const first = dut.offered;
@@ -90,7 +90,7 @@ conformance(
   },
 );
 
-conformance("The status may be written bit by bit or several bits at once", ["RESET-1"], (dut) => {
+conformance("The status may be written bit by bit or several bits at once", [], (dut) => {
   dut.status = ACKNOWLEDGE | DRIVER;
   expect(dut.status).toBe(ACKNOWLEDGE | DRIVER);
   dut.transport.prepare();
@@ -105,7 +105,7 @@ conformance("The status may be written bit by bit or several bits at once", ["RE
 });
 
 for (const size of [1, 2, 8, 1024]) {
-  conformance(`Queues of ${size} entries work, and go round more than once`, ["VQREEN-1"], (dut) => {
+  conformance(`Queues of ${size} entries work, and go round more than once`, [], (dut) => {
     // A command takes two descriptors; in an indirect table, one.
     dut.bringUp({ features: ["MAC", "RING_INDIRECT_DESC"], size });
     for (let round = 0; round < Math.min(2 * size + 3, 40); round++) {
@@ -119,26 +119,31 @@ for (const size of [1, 2, 8, 1024]) {
   });
 }
 
-conformance(
-  "A queue has the largest size that the transport names",
-  ["VQREEN-1"],
-  { card: { queueSizeMax: 4096 } },
-  (dut) => {
-    dut.negotiate(FEATURES);
-    expect([0, 1, 2, 3].map((index) => dut.transport.queueSizeMax(index))).toEqual([4096, 4096, 4096, 0]);
-    dut.setUpQueues({ size: 4096 });
-    dut.driverOk();
-    for (let i = 0; i < 3000; i++) dut.tx.add([{ address: 0x800, length: 72 }], { publish: false });
-    dut.ram.u8.fill(0, 0x800, 0x848);
-    dut.tx.ring.publish();
-    dut.tx.kick();
-    dut.poll();
-    expect(dut.tx.collectUsed()).toHaveLength(3000);
-    expect(dut.sent()).toHaveLength(3000);
-  },
-);
+for (const queueSizeMax of [4096, 32768]) {
+  conformance(
+    `A queue of the ${queueSizeMax} entries that the transport names works, and goes round`,
+    [],
+    { card: { queueSizeMax } },
+    (dut) => {
+      dut.negotiate(FEATURES);
+      const sizes = [0, 1, 2, 3].map((index) => dut.transport.queueSizeMax(index));
+      expect(sizes).toEqual([queueSizeMax, queueSizeMax, queueSizeMax, 0]);
+      dut.setUpQueue(1, queueSizeMax);
+      dut.driverOk();
+      const frame = dut.ram.zeroed(72);
+      for (const chains of [queueSizeMax - 1, queueSizeMax]) {
+        for (let i = 0; i < chains; i++) dut.tx.add([{ address: frame, length: 72 }], { publish: false });
+        dut.tx.ring.publish();
+        dut.tx.kick();
+        dut.poll();
+        expect(dut.tx.collectUsed()).toHaveLength(chains);
+        expect(dut.sent()).toHaveLength(chains);
+      }
+    },
+  );
+}
 
-conformance("The three areas lie at odd but legal addresses, in any order", ["FRAME-1"], (dut) => {
+conformance("The three areas lie at odd but legal addresses, in any order", [], (dut) => {
   dut.negotiate(FEATURES);
   for (const index of [0, 1, 2]) {
     const at = dut.ram.zeroed(4096, 4096);
@@ -170,7 +175,7 @@ conformance("Buffers lie at any address, and indirect tables too", ["FRAME-1"], 
   }
 });
 
-conformance("The 16-bit indices wrap, and traffic goes on", ["SASUP-5"], { places: ["same thread"] }, (dut) => {
+conformance("The 16-bit indices wrap, and traffic goes on", [], { places: ["same thread"] }, (dut) => {
   dut.bringUp({ features: ["MAC"], size: 256 });
   const frame = dut.ram.zeroed(72);
   const buffer = dut.ram.alloc(128);
@@ -232,19 +237,15 @@ conformance("A device whose thread polls all the while is reset at any moment, a
   works(dut, 9);
 });
 
-conformance(
-  "DRIVER_OK before any queue is enabled is legal, and so are queues that come later",
-  ["STATUS-1"],
-  (dut) => {
-    dut.negotiate(FEATURES);
-    dut.status = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
-    expect(dut.status).toBe(RUNNING);
-    dut.receive(patterned(60));
-    expect(dut.interrupts()).toEqual([]);
-    dut.setUpQueues({ size: 8 });
-    works(dut, 10);
-  },
-);
+conformance("DRIVER_OK before any queue is enabled is legal, and so are queues that come later", [], (dut) => {
+  dut.negotiate(FEATURES);
+  dut.status = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
+  expect(dut.status).toBe(RUNNING);
+  dut.receive(patterned(60));
+  expect(dut.interrupts()).toEqual([]);
+  dut.setUpQueues({ size: 8 });
+  works(dut, 10);
+});
 
 conformance(
   "PCI configuration space reads the same by bytes, halves and words",

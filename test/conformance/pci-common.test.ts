@@ -2,6 +2,7 @@
 
 import { expect } from "vitest";
 import { conformance } from "./harness/conformance.ts";
+import { MAC_ADDR_SET, OK } from "./harness/control-numbers.ts";
 import type { DeviceUnderTest } from "./harness/device-under-test.ts";
 import { patterned } from "./harness/frames.ts";
 import { ACKNOWLEDGE, DRIVER, type Feature, RUNNING } from "./harness/numbers.ts";
@@ -77,6 +78,15 @@ conformance("config_generation has changed once a changed configuration was read
   for (let offset = 0; offset < 12; offset++) dut.transport.config(offset, 1);
   expect(dut.transport.configGeneration).toBe(last);
   expect(seen.slice(1).every((generation, i) => generation !== seen[i])).toBe(true);
+});
+
+conformance("config_generation has changed once a new address was read", ["PCOM-6"], ON_PCI, (dut) => {
+  dut.bringUp({ features: ["MAC", "CTRL_VQ", "CTRL_MAC_ADDR"] });
+  dut.transport.config(0, 4);
+  const before = dut.transport.configGeneration;
+  expect(dut.command(...MAC_ADDR_SET, [2, 0, 0, 0, 0, 9])).toEqual(Uint8Array.of(OK));
+  expect(dut.transport.config(4, 2)).toBe(0x0900);
+  expect(dut.transport.configGeneration).not.toBe(before);
 });
 
 conformance("256 changes between two readings are seen as a change", ["PCOM-6"], ON_PCI, (dut) => {

@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,12 +29,23 @@ try {
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
   const reporters = ["--reporter=default", `--reporter=${join(HERE, "report/reporter.mjs")}`];
   // Standard output is for the figures.
-  const { status } = spawnSync(process.execPath, [vitest, "run", "test/conformance", ...reporters], {
+  const { status, signal } = spawnSync(process.execPath, [vitest, "run", "test/conformance", ...reporters], {
     cwd: ROOT,
     env: { ...process.env, CONFORMANCE_TESTS: results },
     stdio: ["ignore", 2, 2],
   });
-  const tests = JSON.parse(readFileSync(results, "utf8"));
+  if (existsSync(results)) report(JSON.parse(readFileSync(results, "utf8")), status);
+  else {
+    const how = signal === null ? `with exit code ${status}` : `by ${signal}`;
+    process.stderr.write(`conformance: the test run ended ${how} before it had results; nothing was written\n`);
+    process.exitCode = 1;
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+/** Writes the page and prints the figures of a run whose exit code was `status`. */
+function report(tests, status) {
   const { clauses } = JSON.parse(readFileSync(join(HERE, "clauses.json"), "utf8"));
   const coverage = coverageOf(clauses, tests);
   const figures = figuresOf(coverage);
@@ -43,8 +54,6 @@ try {
   if (json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   else printTable(figures, coverage);
   process.exitCode = status === 0 && figures.mandatory.untested === 0 ? 0 : 1;
-} finally {
-  rmSync(folder, { recursive: true });
 }
 
 function printTable({ clauses, mandatory, recommended }, coverage) {

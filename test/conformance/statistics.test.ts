@@ -38,7 +38,7 @@ function request(queue: number, ...types: readonly number[]): number[] {
   ];
 }
 
-/** The entries of a reply, null for ERR; `room` is what the driver leaves for them. */
+/** The entries of a reply, null for ERR; `room` is what the driver leaves for them. Canaries behind them are no entry. */
 function get(dut: DeviceUnderTest, requests: readonly number[], room = 512): Entry[] | null {
   const answer = dut.command(...STATS_GET, requests, room);
   if (answer[0] !== OK) return null;
@@ -59,7 +59,6 @@ function bringUp(dut: DeviceUnderTest, features = FEATURES): DeviceUnderTest {
   return dut;
 }
 
-/** Entries after which only canaries of the answer's memory follow; a canary's byte 0xa5a5 is no size. */
 conformance("STATS_QUERY answers with the types that the device has", ["NSTAT-1"], (dut) => {
   bringUp(dut);
   const answer = dut.command(...STATS_QUERY, [], 8);

@@ -120,6 +120,24 @@ conformance("After a reset the device touches no queue and sends no notification
   expect(dut.sent()).toEqual([]);
 });
 
+conformance("A notification that was due is not sent once the device is reset", ["RESET-2"], (dut) => {
+  dut.bringUp({ features: ["MAC", "CTRL_VQ", "NOTF_COAL"] });
+  // Receive and transmit notifications after 10 packets or 1 s (§5.1.9.5.10).
+  for (const command of [0, 1]) {
+    expect(dut.command(6, command, [10, 0, 0, 0, 0x40, 0x42, 0x0f, 0])).toEqual(Uint8Array.of(0));
+  }
+  dut.interrupts();
+  dut.offerBuffer();
+  dut.receive(patterned(60));
+  dut.send(patterned(60));
+  expect(dut.interrupts()).toEqual([]);
+  dut.status = 0;
+  dut.advance(2e9);
+  dut.poll();
+  expect(dut.interrupts()).toEqual([]);
+  expect(dut.transport.takeInterruptStatus()).toBe(0);
+});
+
 conformance("A reset in the middle of traffic leaves nothing behind for the next life", ["RESET-2"], (dut) => {
   for (let life = 0; life < 3; life++) {
     dut.bringUp({ size: 8 });

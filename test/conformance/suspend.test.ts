@@ -64,6 +64,22 @@ conformance("While suspended no queue is touched and nothing is notified", ["SUS
   expect(dut.sent()).toEqual([]);
 });
 
+conformance("A notification that is due later is not sent in the middle of the suspension", ["SUSPEND-3"], (dut) => {
+  dut.bringUp({ features: [...FEATURES, "NOTF_COAL"] });
+  // Receive notifications after 10 packets or 1 s.
+  expect(dut.command(6, 1, [10, 0, 0, 0, 0x40, 0x42, 0x0f, 0])).toEqual(Uint8Array.of(0));
+  dut.offerBuffer();
+  dut.receive(patterned(60));
+  dut.status = RUNNING | SUSPEND;
+  expect(dut.status).toBe(SUSPENDED);
+  dut.interrupts();
+  dut.transport.takeInterruptStatus();
+  dut.advance(2e9);
+  dut.poll();
+  expect(dut.interrupts()).toEqual([]);
+  expect(dut.transport.takeInterruptStatus()).toBe(0);
+});
+
 conformance(
   "While suspended the configuration space stays as it is, though the link goes down",
   ["SUSPEND-3"],

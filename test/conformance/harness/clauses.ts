@@ -10,6 +10,8 @@ export interface Clause {
   readonly text: string;
   /** Which feature or transport it needs that the card does not offer. */
   readonly notApplicable?: string;
+  /** How the card takes it, where the text alone does not tell. */
+  readonly remark?: string;
 }
 
 const TABLE = JSON.parse(readFileSync(new URL("../clauses.json", import.meta.url), "utf8")) as { clauses: Clause[] };

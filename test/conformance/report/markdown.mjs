@@ -22,7 +22,9 @@ export function coverageMarkdown(coverage, figures, { seed, mutations }) {
       section = clause.section;
       lines.push(`## ${section}`, "", "| id | level | clause | held by |", "|---|---|---|---|");
     }
-    lines.push(`| ${clause.id} | ${clause.level} | ${cell(clause.text)} | ${heldBy(clause)} |`);
+    const { id, level, text, remark } = clause;
+    const words = remark === undefined ? cell(text) : `${cell(text)}. *${cell(remark)}*`;
+    lines.push(`| ${id} | ${level} | ${words} | ${heldBy(clause)} |`);
     if (coverage[coverage.indexOf(clause) + 1]?.section !== section) lines.push("");
   }
   return `${lines.join("\n").trimEnd()}\n`;
