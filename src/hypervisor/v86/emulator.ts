@@ -55,6 +55,8 @@ export interface EmulatorCpu {
   readonly memory_map_write32: Write[];
   jit_dirty_cache(start: number, end: number): void;
   get_apic_addr(): number;
+  get_pic_addr_master(): number;
+  get_pic_addr_slave(): number;
   /** Called between two stretches of instructions, and before each sleep; returns for how many ms it may sleep. */
   run_hardware_timers(acpiEnabled: number, nowMs: number): number;
   /** Ends the emulator's sleep. */
@@ -93,6 +95,8 @@ const NEEDED: readonly (readonly [path: string, type: "function" | "object" | "n
   ["v86.cpu.set_state", "function"],
   ["v86.cpu.jit_dirty_cache", "function"],
   ["v86.cpu.get_apic_addr", "function"],
+  ["v86.cpu.get_pic_addr_master", "function"],
+  ["v86.cpu.get_pic_addr_slave", "function"],
   ["v86.cpu.wasm_memory.buffer", "object"],
   ["v86.cpu.memory_size.0", "number"],
   ["v86.cpu.acpi_enabled.0", "number"],

@@ -21,6 +21,12 @@ const FLAG_INTERRUPT = 1 << 9;
 const APIC_IRR = 16;
 const APIC_TMR = 32;
 const APIC_BYTES = 4 * 46;
+// v86's interrupt controllers, in bytes: which lines are let in, which have a request.
+const PIC_ENABLED = 0;
+const PIC_IRR = 3;
+const PIC_BYTES = 13;
+/** The master's line at which the slave is. */
+const PIC_CASCADE = 1 << 2;
 
 export class InterruptPins implements PciInterruptSink {
   /** Messages to an address that is no local APIC's: lost, as in a machine where nothing decodes it. */
@@ -77,6 +83,19 @@ export class InterruptPins implements PciInterruptSink {
     flags[0]! &= ~FLAG_INTERRUPT;
     devices.pci.lower_irq(this.#pciId);
     flags[0]! |= enabled;
+    this.#releaseCascade();
+  }
+
+  /**
+   * v86's master controller keeps a request of the slave's that the slave has taken back. The CPU would acknowledge it to
+   * nobody, and the master wait for its end for ever, letting in neither the slave nor what is below it.
+   */
+  #releaseCascade(): void {
+    const { wasm_memory, get_pic_addr_master, get_pic_addr_slave } = this.#cpu;
+    const slave = new Uint8Array(wasm_memory.buffer, get_pic_addr_slave(), PIC_BYTES);
+    if ((slave[PIC_IRR]! & slave[PIC_ENABLED]!) !== 0) return;
+    const master = new Uint8Array(wasm_memory.buffer, get_pic_addr_master(), PIC_BYTES);
+    master[PIC_IRR]! &= ~PIC_CASCADE;
   }
 
   /** MSI is edge-triggered: a request, and the trigger mode that makes v86 send no end of interrupt to its I/O APIC. */

@@ -41,6 +41,8 @@ export interface Inside {
     readonly cpu: EmulatorCpu & {
       readonly io: PortIo;
       readonly in_hlt: ArrayLike<number>;
+      device_raise_irq(line: number): void;
+      device_lower_irq(line: number): void;
       mmap_read8(address: number): number;
       mmap_read32(address: number): number;
       mmap_write8(address: number, value: number): void;

@@ -33,6 +33,8 @@ export const COUNTED_A = word(12);
 export const COUNTED_B = word(13);
 /** 1: the program faults with nobody to take the fault, nor that of the fault: a triple fault. */
 export const TRIPLE_FAULT = word(14);
+/** 1: the program lets no interrupts in, until it is 0 again. */
+export const DEAF = word(15);
 export const CODE_AT = 0x80000;
 export const IRQ = 11;
 /** Vector of message 0, of message 1 the next. */
@@ -129,6 +131,12 @@ function main(): number[] {
       ...decrement(KICKS),
     ]),
     ...ifSet(CALL_CODE, [0xb9, ...le32(CODE_AT), 0xff, 0xd1]), // mov ecx, CODE_AT; call ecx
+    ...ifSet(DEAF, [
+      0xfa, // cli
+      ...increment(TURNS),
+      ...[0x83, 0x3d, ...le32(DEAF), 0, 0x75, -15 & 0xff], // cmp dword [DEAF], 0; jne to the increment
+      0xfb, // sti
+    ]),
     ...ifSet(REBOOT, [
       ...[0xc7, 0x05, ...le32(REBOOT), ...le32(0)], // mov dword [REBOOT], 0
       ...[0x66, 0xba, ...le(0xcf9, 2), 0xb0, 0x02, 0xee, 0xb0, 0x06, 0xee], // mov dx, 0xcf9; al = 2, then 6; out dx, al

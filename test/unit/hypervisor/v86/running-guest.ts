@@ -42,7 +42,7 @@ export class RunningGuest {
     const { machine } = this;
     const { ram, receive, transmit } = machine.bringUp(this.#msix);
     Object.assign(this, { ram, receive, transmit });
-    for (let at = program.WORDS; at <= program.TRIPLE_FAULT; at += 4) this.set(at, 0);
+    for (let at = program.WORDS; at <= program.DEAF; at += 4) this.set(at, 0);
     const { driver } = machine;
     const [isr, notify] = [driver.structure(CFG_ISR), driver.structure(CFG_NOTIFY)];
     const bar = 0x10 + 4 * isr.bar;

@@ -8,7 +8,9 @@ import {
   COUNTED_A,
   COUNTED_B,
   counting,
+  DEAF,
   INTERRUPTS,
+  IRQ,
   KICKS,
   REBOOT,
   SPURIOUS,
@@ -183,6 +185,26 @@ describe("a running guest", () => {
     await guest.until("the interrupt", () => guest.get(INTERRUPTS) === 1);
     expect(guest.get(SPURIOUS)).toBe(0);
     raise.mockRestore();
+  });
+
+  it("hears other devices on when the card takes an interrupt back that it has not come to", async () => {
+    const guest = await make({});
+    await guest.start(true);
+    const { machine } = guest;
+    guest.set(DEAF, 1);
+    const turns = guest.get(TURNS);
+    await guest.until("it is deaf", () => guest.get(TURNS) > turns + 10);
+    const raise = vi.spyOn(machine.cpu.devices.pci, "raise_irq");
+    guest.deliver(1);
+    await guest.until("the line is up", () => raise.mock.calls.length > 0);
+    machine.card.detach();
+    guest.set(DEAF, 0);
+    const turnsLater = guest.get(TURNS);
+    await guest.until("it has heard what there was to hear", () => guest.get(TURNS) > turnsLater + 1000);
+    expect(guest.get(INTERRUPTS)).toBe(0);
+    machine.cpu.device_raise_irq(IRQ);
+    await guest.until("another's interrupt", () => guest.get(INTERRUPTS) > 0);
+    machine.cpu.device_lower_irq(IRQ);
   });
 
   it("runs code that the card has written over what its CPU had translated", async () => {
