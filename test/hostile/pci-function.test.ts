@@ -48,6 +48,17 @@ describe("bus mastering off (PCI 3.0 §6.2.2)", () => {
     expect(machine.faults).toEqual([]);
   });
 
+  test("counts once the function is switched on: a driver that never touches the command register gets its traffic", () => {
+    const machine = new PciMachine();
+    machine.bringUp(FEATURES);
+    machine.setConfig(COMMAND, 2, 0);
+    machine.loop(frameOf(60));
+    expect(machine.queues[0]!.takeUsed()).toHaveLength(1);
+    machine.setConfig(COMMAND, 2, 2);
+    machine.loop(frameOf(60));
+    expect(machine.queues[0]!.takeUsed()).toEqual([]);
+  });
+
   test("from inside an interrupt, the poll that sent it touches memory no more", () => {
     const machine = new PciMachine();
     machine.bringUp(FEATURES);

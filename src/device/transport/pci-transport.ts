@@ -16,7 +16,9 @@ import {
   MSIX_VECTORS_MAX,
   PCI_COMMAND,
   PCI_COMMAND_INTX_DISABLE,
+  PCI_COMMAND_IO,
   PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
   PCI_CONFIG_BYTES,
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
@@ -110,9 +112,14 @@ export class PciTransport {
     this.#tellOfBars(before);
   }
 
-  /** Without bus mastering a function reaches no memory, and sends no messages. */
+  /**
+   * A function that the driver has switched on, but not as a bus master, reaches no memory and sends no messages. One that
+   * is not switched on at all is reached past its configuration space, by an embedder that has none: it is let work.
+   */
   #applyCommand(nowNs: number): void {
-    this.card.allowMemory((this.#config.read(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) !== 0, nowNs);
+    const command = this.#config.read(PCI_COMMAND, 2);
+    const switchedOn = (command & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) !== 0;
+    this.card.allowMemory(!switchedOn || (command & PCI_COMMAND_MASTER) !== 0, nowNs);
   }
 
   #tellOfBars(before: readonly (number | null)[]): void {
