@@ -21,7 +21,10 @@ describe.skipIf(ingredients === null)("a machine that boots with the card in it"
   }) => {
     const wire = new TestWire();
     const station = new Station(wire, STATION, GUEST);
-    const guest = await LinuxGuest.boot(bootImages(ingredients!), { acpi: msix }, (emulator) => {
+    // v86 has not the registers of the hot-plug controller that the BIOS's ACPI tables tell of: all ones there say that
+    // every card was pulled out.
+    const machine = { acpi: msix, kernelWords: "acpiphp.disable=1" };
+    const guest = await LinuxGuest.boot(bootImages(ingredients!), machine, (emulator) => {
       const attached = attachVirtioNet(emulator, { port: wire, mac: macBytes(GUEST.mac), bar, msix });
       wire.onWaiting = () => attached.wakeLoop();
     });
