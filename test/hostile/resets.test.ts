@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { BUFFERS, CardMachine, frameOf, REG, RX, SUSPEND, TX } from "../rings/card-machine.ts";
+import { BUFFERS, CardMachine, frameOf, PLAIN_FEATURES, REG, RX, SUSPEND, TX } from "../rings/card-machine.ts";
 import { withinBounds, worksAfterReset } from "./survival.ts";
 
 const LATENCY_NS = 1_000_000;
+const FEATURES = [...PLAIN_FEATURES, "RING_RESET"] as const;
 
 /** A card with frames in its rings and a notification that waits for its interval. */
 function busyMachine(): CardMachine {
-  const machine = new CardMachine().bringUp();
+  const machine = new CardMachine().bringUp(FEATURES);
   machine.card.throttle.vectors[0]!.latencyNs = LATENCY_NS;
   machine.offerReceiveBuffers([2048, 2048, 2048]);
   machine.receive(frameOf(60));
@@ -26,6 +27,13 @@ const ENDINGS: [string, (machine: CardMachine) => void][] = [
       machine.write(REG.QUEUE_READY, 0);
     },
   ],
+  [
+    "a queue reset",
+    (machine) => {
+      machine.write(REG.QUEUE_SEL, RX);
+      machine.write(REG.QUEUE_RESET, 1);
+    },
+  ],
 ];
 
 describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
@@ -39,7 +47,7 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
   });
 
   test("from inside the interrupt: the poll that notified touches the queue no more", () => {
-    const machine = new CardMachine().bringUp();
+    const machine = new CardMachine().bringUp(FEATURES);
     machine.card.throttle.vectors[0]!.freeMin = 8;
     machine.offerReceiveBuffers([2048, 2048, 2048, 2048]);
     let atEnd = machine.ram;
@@ -57,7 +65,7 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
   });
 
   test("from inside the port, in the middle of a batch: the batch is forgotten", () => {
-    const machine = new CardMachine().bringUp();
+    const machine = new CardMachine().bringUp(FEATURES);
     machine.offerReceiveBuffers([2048, 2048, 2048, 2048]);
     let frames = 0;
     let atEnd = machine.ram;
@@ -84,7 +92,7 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
   });
 
   test("from inside a transmit: what remains is not sent", () => {
-    const machine = new CardMachine().bringUp();
+    const machine = new CardMachine().bringUp(FEATURES);
     machine.ram.fill(0, BUFFERS, BUFFERS + 12);
     for (let i = 0; i < 4; i++) {
       machine.tx.setDescriptor(i, { address: BUFFERS, length: 72 });
