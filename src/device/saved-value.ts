@@ -3,6 +3,8 @@
  * was looked at. Each check throws a RangeError that names the value, what it is, and what is allowed.
  */
 
+import { shownValue } from "./shown-value.ts";
+
 export type SavedCheck = (path: string, value: unknown) => void;
 
 export const flag: SavedCheck = (path, value) => {
@@ -57,11 +59,5 @@ export function record(checks: Readonly<Record<string, SavedCheck>>): SavedCheck
 }
 
 function refuse(path: string, value: unknown, allowed: string): never {
-  throw new RangeError(`saved state: ${path} is ${shown(value)}, it must be ${allowed}`);
-}
-
-function shown(value: unknown): string {
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (typeof value === "object" && value !== null) return "an object";
-  return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
+  throw new RangeError(`saved state: ${path} is ${shownValue(value)}, it must be ${allowed}`);
 }

@@ -1,9 +1,11 @@
 /** What an embedder says about its card, and what of it goes together. */
 
+import { checkFlags, checkFunction, checkInstance, checkList, checkMethods, checkObject } from "../embedder-parts.ts";
 import type { InterruptSink } from "../interrupts.ts";
 import type { FramePort } from "../link/frame-port.ts";
-import type { GuestMemory } from "../memory/guest-memory.ts";
+import { GuestMemory } from "../memory/guest-memory.ts";
 import type { CardObserver } from "../observer.ts";
+import { shownValue } from "../shown-value.ts";
 import { QUEUE_SIZE_MAX } from "../spec/split-ring.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_MQ, NET_F_RSS } from "../spec/virtio-net.ts";
 import type { FeatureName } from "./feature-table.ts";
@@ -44,6 +46,26 @@ export interface NetCardOptions {
 export const MTU_DEFAULT = 1500;
 export const QUEUE_SIZE_DEFAULT = 1024;
 
+/** Throws RangeError unless the card is given all that it will call. */
+export function checkParts(options: NetCardOptions): void {
+  checkObject("options", options, "an object with memory, port, interrupts and mac");
+  const { memory, port, interrupts, observer = null, txStaging } = options;
+  checkInstance("memory", memory, GuestMemory);
+  checkMethods("port", port, "a FramePort", ["receive", "nextArrivalNs", "transmit"]);
+  checkFlags("port", port, ["takesChecksum", "takesSegmentation"]);
+  checkMethods("interrupts", interrupts, "an InterruptSink", ["notify", "wake"]);
+  for (const name of ["withhold", "extra", "offer"] as const) {
+    if (options[name] !== undefined) checkList(name, options[name]);
+  }
+  if (txStaging !== undefined) {
+    checkObject("txStaging", txStaging, "a StagingArea");
+    checkInstance("txStaging.bytes", txStaging.bytes, Uint8Array);
+  }
+  if (observer === null) return;
+  checkMethods("observer", observer, "a CardObserver", ["arrived", "delivered", "dropped", "cause"]);
+  if (observer.fault !== undefined) checkFunction("observer.fault", observer.fault);
+}
+
 /**
  * The features that a card with these options offers.
  * @throws RangeError if they were asked for something that cannot be had
@@ -74,12 +96,14 @@ export function negotiationFor(options: NetCardOptions): FeatureNegotiation {
 /** Throws RangeError unless `sizeMax` is a queue size, and `port` takes the frames that the card must forward (NCFG-6). */
 export function checkPortAndSize(port: FramePort, mtu: number, sizeMax: number): void {
   if (!Number.isInteger(sizeMax) || sizeMax < 1 || sizeMax > QUEUE_SIZE_MAX || (sizeMax & (sizeMax - 1)) !== 0) {
-    throw new RangeError(`queueSizeMax is ${sizeMax}; it must be a power of two from 1 to ${QUEUE_SIZE_MAX}`);
+    throw new RangeError(
+      `queueSizeMax is ${shownValue(sizeMax)}; it must be a power of two from 1 to ${QUEUE_SIZE_MAX}`,
+    );
   }
   const owedBytes = mtu + ETHERNET_HEADER_BYTES;
-  if (!(port.maxFrameBytes >= owedBytes)) {
+  if (typeof port.maxFrameBytes !== "number" || !(port.maxFrameBytes >= owedBytes)) {
     throw new RangeError(
-      `port.maxFrameBytes is ${port.maxFrameBytes}; with mtu ${mtu} it must be at least ${owedBytes}`,
+      `port.maxFrameBytes is ${shownValue(port.maxFrameBytes)}; with mtu ${mtu} it must be at least ${owedBytes}`,
     );
   }
 }

@@ -3,7 +3,9 @@
  * at any byte offset and width. A field whose feature is not offered reads 0.
  */
 
+import { checkObject } from "../embedder-parts.ts";
 import { byte, flag, listOf, record, word16, word32 } from "../saved-value.ts";
+import { shownValue } from "../shown-value.ts";
 import {
   CONFIG_BYTES,
   CONFIG_DUPLEX,
@@ -205,20 +207,21 @@ const checkState = record({
 function checkFields({ mac, mtu, pairs, speedMbps = SPEED_UNKNOWN, duplex }: ConfigFields): void {
   checkMac(mac);
   if (!Number.isInteger(mtu) || mtu < MTU_MIN || mtu > MTU_MAX) {
-    throw new RangeError(`mtu is ${mtu}; it must be an integer from ${MTU_MIN} to ${MTU_MAX}`);
+    throw new RangeError(`mtu is ${shownValue(mtu)}; it must be an integer from ${MTU_MIN} to ${MTU_MAX}`);
   }
   if (!Number.isInteger(pairs) || pairs < 1 || pairs > PAIRS_MAX) {
-    throw new RangeError(`pairs is ${pairs}; it must be an integer from 1 to ${PAIRS_MAX}`);
+    throw new RangeError(`pairs is ${shownValue(pairs)}; it must be an integer from 1 to ${PAIRS_MAX}`);
   }
   if (speedMbps !== SPEED_UNKNOWN && !(Number.isInteger(speedMbps) && speedMbps >= 0 && speedMbps <= SPEED_MAX)) {
-    throw new RangeError(`speedMbps is ${speedMbps}; it must be an integer from 0 to ${SPEED_MAX}`);
+    throw new RangeError(`speedMbps is ${shownValue(speedMbps)}; it must be an integer from 0 to ${SPEED_MAX}`);
   }
   if (duplex !== undefined && duplex !== "half" && duplex !== "full") {
-    throw new RangeError(`duplex is ${String(duplex)}; it must be "half" or "full"`);
+    throw new RangeError(`duplex is ${shownValue(duplex)}; it must be "half" or "full"`);
   }
 }
 
 function checkMac(mac: ArrayLike<number>): void {
+  checkObject("mac", mac, `${MAC_BYTES} bytes`);
   const bytes = Array.from(mac);
   if (bytes.length !== MAC_BYTES || !bytes.every((byte) => Number.isInteger(byte) && byte >= 0 && byte <= 255)) {
     throw new RangeError(`mac is [${bytes.join(", ")}]; it must be ${MAC_BYTES} bytes`);

@@ -9,19 +9,20 @@ import { INTERRUPT_CONFIG_CHANGE, INTERRUPT_USED_BUFFER } from "../spec/virtio.t
 export class InterruptStatus implements InterruptSink {
   /** INTERRUPT_* bits, as the driver reads them (MMIO-3, MMIO-4). */
   value = 0;
-  readonly #sink: InterruptSink;
+  /** Where notifications and wakes go. */
+  readonly sink: InterruptSink;
 
   constructor(sink: InterruptSink) {
-    this.#sink = sink;
+    this.sink = sink;
   }
 
   notify(vector: number, why: number, nowNs: number): void {
     this.value |= why === NOTIFY_CONFIG ? INTERRUPT_CONFIG_CHANGE : INTERRUPT_USED_BUFFER;
-    this.#sink.notify(vector, why, nowNs);
+    this.sink.notify(vector, why, nowNs);
   }
 
   wake(vcpu: number, why: number, nowNs: number): void {
-    this.#sink.wake(vcpu, why, nowNs);
+    this.sink.wake(vcpu, why, nowNs);
   }
 
   /** Clears the bits that the driver has handled. */

@@ -15,6 +15,7 @@ import { Segmenter } from "../offload/segmenter.ts";
 import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
 import { Throttle } from "../throttle/throttle.ts";
 import {
+  checkParts,
   checkPortAndSize,
   MTU_DEFAULT,
   type NetCardOptions,
@@ -63,8 +64,9 @@ export class NetCard implements FaultSink {
   // An announcement that was asked for meanwhile.
   #heldAnnouncement = false;
 
-  /** @throws RangeError for an option out of range; the message says what was got and what is allowed */
+  /** @throws RangeError for an option that is missing or out of range; the message says what was got and what is allowed */
   constructor(options: NetCardOptions) {
+    checkParts(options);
     const { memory, port, mac, mtu = MTU_DEFAULT, queueSizeMax = QUEUE_SIZE_DEFAULT, pairs = 1 } = options;
     const { speedMbps, duplex, observer = null } = options;
     this.features = negotiationFor(options);

@@ -1,3 +1,4 @@
+import { checkInstance } from "../embedder-parts.ts";
 import {
   CAUSE,
   COUNTERS,
@@ -20,7 +21,7 @@ import {
 } from "../spec/throttle-registers.ts";
 import { compileRegisters, NO_REGISTER, type RegisterDefinition } from "../transport/register-table.ts";
 import type { InterruptVector, ThrottleCounters } from "./interrupt-vector.ts";
-import type { Throttle } from "./throttle.ts";
+import { Throttle } from "./throttle.ts";
 
 const ALL_ONES = 0xffffffff;
 const TWO_TO_32 = 2 ** 32;
@@ -253,7 +254,9 @@ export class HostWindow {
   readonly sizeBytes: number;
   readonly #blocks: readonly ThrottleBlock[];
 
+  /** @throws RangeError if it is given anything else, such as the card */
   constructor(throttle: Throttle) {
+    checkInstance("throttle", throttle, Throttle);
     this.#blocks = throttle.vectors.map((vector) => ({ throttle, vector, sliceEndLow: ALL_ONES }));
     this.sizeBytes = this.#blocks.length * THROTTLE_STRIDE;
   }

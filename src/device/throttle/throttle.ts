@@ -9,6 +9,7 @@ import {
   WAKE_URGENT,
 } from "../interrupts.ts";
 import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
+import { shownValue } from "../shown-value.ts";
 import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
 import { AttachedQueues, NO_VECTOR } from "./attached-queues.ts";
 import { InterruptDelivery } from "./interrupt-delivery.ts";
@@ -48,10 +49,10 @@ export class Throttle {
   /** Throws RangeError unless 1 ≤ vectors ≤ 2048 and 1 ≤ vcpus ≤ 32. */
   constructor(vectors: number, vcpus: number, sink: InterruptSink, observer: CardObserver | null) {
     if (!Number.isInteger(vectors) || vectors < 1 || vectors > 2048) {
-      throw new RangeError(`vectors: got ${vectors}, allowed are 1 to 2048`);
+      throw new RangeError(`vectors: got ${shownValue(vectors)}, allowed are 1 to 2048`);
     }
     if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > 32) {
-      throw new RangeError(`vcpus: got ${vcpus}, allowed are 1 to 32`);
+      throw new RangeError(`vcpus: got ${shownValue(vcpus)}, allowed are 1 to 32`);
     }
     this.vectors = Array.from({ length: vectors }, (_, index) => new InterruptVector(index));
     this.vcpus = Array.from({ length: vcpus }, () => new VcpuPresence());

@@ -5,8 +5,9 @@
  * access that the standard does not allow reads 0 or changes nothing, and is counted as the driver's fault.
  */
 
+import { checkInstance } from "../embedder-parts.ts";
 import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
-import type { NetCard } from "../net/net-card.ts";
+import { NetCard } from "../net/net-card.ts";
 import { record, word32 } from "../saved-value.ts";
 import {
   DEVICE_ID_NET,
@@ -68,8 +69,9 @@ export class MmioTransport {
   driverFeaturesSel = 0;
   queueSel = 0;
 
-  /** @throws RangeError if the card offers NOTIF_CONFIG_DATA, which MMIO has no register for */
+  /** @throws RangeError if `card` is none, or offers NOTIF_CONFIG_DATA, which MMIO has no register for */
   constructor(card: NetCard) {
+    checkInstance("card", card, NetCard);
     if (card.features.isOffered(F_NOTIF_CONFIG_DATA)) {
       throw new RangeError("NOTIF_CONFIG_DATA is offered, but exists on PCI alone (virtio 1.4 §4.1.4.3)");
     }

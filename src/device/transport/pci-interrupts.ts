@@ -1,5 +1,6 @@
 /** Where a card on PCI sends its interrupts: made before the card, which gets it as its sink, and then taken by the transport. */
 
+import { checkFunction, checkMethods } from "../embedder-parts.ts";
 import type { InterruptSink } from "../interrupts.ts";
 
 /** What the embedder does with them. */
@@ -19,7 +20,10 @@ export class PciInterrupts implements InterruptSink {
   /** The transport, once there is one. */
   onNotify: ((vector: number, nowNs: number) => void) | null = null;
 
+  /** @throws RangeError if the sink lacks a method */
   constructor(sink: PciInterruptSink, onReason: ((vector: number, why: number, nowNs: number) => void) | null = null) {
+    checkMethods("sink", sink, "a PciInterruptSink", ["message", "line", "wake"]);
+    if (onReason !== null) checkFunction("onReason", onReason);
     this.sink = sink;
     this.#onReason = onReason;
   }

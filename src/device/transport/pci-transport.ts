@@ -5,8 +5,9 @@
  * Where the BARs lie is the guest's business and the embedder's: accesses come as BAR number and offset.
  */
 
+import { checkFunction, checkInstance, checkObject } from "../embedder-parts.ts";
 import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "../faults.ts";
-import type { NetCard } from "../net/net-card.ts";
+import { NetCard } from "../net/net-card.ts";
 import { byte, listOf, record, word16, word32 } from "../saved-value.ts";
 import {
   MSIX_CONTROL,
@@ -34,7 +35,7 @@ import { COMMON_CFG_BYTES } from "../spec/virtio-pci.ts";
 import { MsixTable } from "./msix-table.ts";
 import { type CommonConfigState, PciCommonConfig } from "./pci-common-config.ts";
 import type { PciConfigSpace } from "./pci-config-space.ts";
-import type { PciInterrupts } from "./pci-interrupts.ts";
+import { PciInterrupts } from "./pci-interrupts.ts";
 import {
   layoutFor,
   MSIX_BAR,
@@ -59,9 +60,16 @@ export class PciTransport {
 
   /**
    * @param interrupts the same that the card has as its sink
-   * @throws RangeError if an option is out of range, or the card has more vectors or queues than there is room for
+   * @throws RangeError if a part is none or an option out of range, or the card has more vectors or queues than there is room for
    */
   constructor(card: NetCard, interrupts: PciInterrupts, options: PciTransportOptions = {}) {
+    checkInstance("card", card, NetCard);
+    checkInstance("interrupts", interrupts, PciInterrupts);
+    if (card.interruptStatus.sink !== interrupts) {
+      throw new RangeError("interrupts is not what the card has as its own interrupts; it must be the same object");
+    }
+    checkObject("options", options, "an object");
+    if (options.onBarChange !== undefined) checkFunction("options.onBarChange", options.onBarChange);
     this.card = card;
     card.features.offerFromTransport("NOTIF_CONFIG_DATA");
     this.#layout = layoutFor(card.queues.count, card.throttle.vectors.length, options);
