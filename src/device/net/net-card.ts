@@ -119,7 +119,8 @@ export class NetCard implements FaultSink {
    * Carries out control commands, sends, receives, and fires what the throttle has due: at most `budgetFrames` chains
    * of each queue, and as many frames off the wire. Returns how many there were; 0 if called from inside a poll.
    * `nowNs` must not decrease from call to call.
-   * @throws RangeError unless `nowNs` is a number and `budgetFrames` at least 1
+   * @throws RangeError unless `nowNs` is a number and `budgetFrames` at least 1; and what the port, the sink or the observer
+   * throws: what was used before is published then, and the next poll goes on
    */
   poll(nowNs: number, budgetFrames: number): number {
     if (!(budgetFrames >= 1) || Number.isNaN(nowNs)) {
@@ -133,6 +134,10 @@ export class NetCard implements FaultSink {
       if (frames >= budgetFrames) this.queues.service.workDueNs = nowNs;
       this.throttle.expire(nowNs);
       return chains + frames;
+    } catch (error) {
+      // Between two polls no batch is in the works, whatever was thrown.
+      this.queues.finishAfterError(nowNs);
+      throw error;
     } finally {
       this.#polling = false;
     }
@@ -266,7 +271,7 @@ export class NetCard implements FaultSink {
     else if (transition === TRANSITION_START) this.queues.start(nowNs);
     else if (transition === TRANSITION_SUSPEND) this.#halt(nowNs);
     else if (transition === TRANSITION_RESUME) this.#resume(nowNs);
-    else if (transition === TRANSITION_STOP) this.queues.stop();
+    else if (transition === TRANSITION_STOP) this.#giveUp(nowNs);
   }
 
   /** The driver accepts features `32 * word … 32 * word + 31`; after FEATURES_OK that is a fault, and changes nothing. */
@@ -351,6 +356,12 @@ export class NetCard implements FaultSink {
     // The driver was notified, and may have gone on at once.
     if (this.#status.halted) this.queues.stop();
     else this.throttle.resume(nowNs);
+  }
+
+  /** FAILED: no queue is touched any more, but what was used in the batch at hand is shown. */
+  #giveUp(nowNs: number): void {
+    this.queues.stop();
+    this.queues.finish(nowNs);
   }
 
   #goOn(nowNs: number): void {

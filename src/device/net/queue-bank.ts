@@ -235,6 +235,15 @@ export class QueueBank {
     for (const path of this.#paths) path.finish(nowNs);
   }
 
+  /** The same when somebody has thrown who was called, and may throw again: the first error is the one to be told. */
+  finishAfterError(nowNs: number): void {
+    for (const path of this.#paths) {
+      try {
+        path.finish(nowNs);
+      } catch {}
+    }
+  }
+
   /** No queue is touched any more, until `resume` or the next life. */
   stop(): void {
     for (const queue of this.#queues) queue.stop();
