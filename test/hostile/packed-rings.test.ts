@@ -14,8 +14,6 @@ const RAM_BYTES = 0x2000;
 const RING = 0x100;
 /** Bytes around the guest's memory, in the same buffer, which nobody may touch. */
 const MARGIN = 0x100;
-/** Words of a burst's entry: id, offset, length, bytes used. */
-const ENTRY = 4;
 
 /** A queue over hostile memory, which counts what the card reads and checks what it writes. */
 class Target {
@@ -200,12 +198,12 @@ describe("whatever lies in a packed ring, and however it changes", () => {
         // Now and then some are taken ahead in one go, and given back.
         if (next(3) === 0) {
           burst.fill(queue, 1 + next(6), next(2) === 0);
-          for (let at = 0; at < burst.end; at += ENTRY) {
-            const offset = burst.words[at + 1]!;
-            const end = offset + burst.words[at + 2]!;
+          for (let at = 0; at < burst.end; at++) {
+            const offset = burst.offsets[at]!;
+            const end = offset + burst.lengths[at]!;
             if (offset < MARGIN || end > MARGIN + RAM_BYTES) throw new Error("out of bounds");
           }
-          burst.next = ENTRY * next(burst.end / ENTRY + 1);
+          burst.next = next(burst.end + 1);
           burst.settle(queue);
         }
         for (let i = next(5); i > 0; i--) {

@@ -64,8 +64,11 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
     worksAfterReset(machine);
   });
 
-  test("from inside the port, in the middle of a batch: the batch is forgotten", () => {
-    const machine = new CardMachine().bringUp(FEATURES);
+  test.each([
+    ["a card that is observed", true],
+    ["one that takes buffers ahead", false],
+  ])("from inside the port, in the middle of a batch of %s: the batch is forgotten", (_card, observed) => {
+    const machine = new CardMachine({ observed }).bringUp(FEATURES);
     machine.offerReceiveBuffers([2048, 2048, 2048, 2048]);
     let frames = 0;
     let atEnd = machine.ram;
@@ -132,6 +135,27 @@ test("case 23: a reset and a whole new life from inside a transmit leave the new
   machine.send(frameOf(60));
   expect(machine.tx.takeUsed()).toEqual([{ head: 0, length: 0 }]);
   worksAfterReset(machine);
+});
+
+test("case 23: a new life that filters, from inside the port, has no frame in its ring that it does not want", () => {
+  const machine = new CardMachine({ observed: false }).bringUp();
+  const lengths = Array.from({ length: 8 }, () => 2048);
+  const foreign = frameOf(60);
+  foreign[5] = 99;
+  machine.offerReceiveBuffers(lengths);
+  // The next batch will be like this one, so the card takes buffers ahead for it.
+  expect(machine.receive(foreign, foreign, foreign, foreign)).toHaveLength(4);
+  let frames = 0;
+  machine.port.onReceive = () => {
+    frames++;
+    if (frames !== 2) return;
+    machine.bringUp([...PLAIN_FEATURES, "CTRL_VQ", "CTRL_RX"]);
+    machine.offerReceiveBuffers(lengths);
+  };
+  const wanted = frameOf(60);
+  const used = machine.receive(foreign, wanted, wanted, foreign, foreign, wanted);
+  expect(used).toHaveLength(3);
+  expect(machine.card.statistics.filtered).toBe(2);
 });
 
 test("case 23: SUSPEND from inside a transmit publishes what was used, and sends no more before resume", () => {

@@ -10,8 +10,6 @@ const CHAIN = 1;
 const EMPTY = 0;
 const DATA_BYTES = 0x1000;
 const ELEMENTS_MAX = 6;
-/** Words of a burst's entry: id, offset, length, bytes used. */
-const ENTRY = 4;
 
 /** One step of a legal driver and a legal card; numbers are taken modulo what is possible at that moment. */
 type Step =
@@ -57,6 +55,7 @@ class Exchange {
   readonly queue: PackedQueue;
   readonly chain: DescriptorChain;
   readonly burst: ChainBurst;
+  #slotsUsed = 0;
   readonly #indirectAt: number;
   readonly #dataAt: number;
   readonly #withCard: Buffer[] = [];
@@ -141,8 +140,13 @@ class Exchange {
     for (const { id, slots } of this.#withCard.splice(0, taken - back)) {
       const length = this.#random(2 ** 16);
       this.queue.pushUsed(id, length);
-      this.#unpublished.push({ id, length, slots });
+      this.#use(id, length, slots);
     }
+  }
+
+  #use(id: number, length: number, slots: number): void {
+    this.#slotsUsed += slots;
+    this.#unpublished.push({ id, length, slots });
   }
 
   /** Takes up to `count` plain chains in one go, uses the first `use` of them, and gives the others back. */
@@ -153,21 +157,22 @@ class Exchange {
       ({ segments, slots, readable, indirect }) =>
         indirect || slots !== 1 || segments.length !== 1 || readable !== (writable ? 0 : 1),
     );
-    const expected = Math.min(count, plain < 0 ? this.#withCard.length : plain);
-    if (burst.end !== expected * ENTRY) throw new Error(`a burst of ${burst.end / ENTRY}, not ${expected}`);
+    // A turn of the ring ends a burst.
+    const toEnd = this.driver.size - (this.#slotsUsed % this.driver.size);
+    const expected = Math.min(count, toEnd, plain < 0 ? this.#withCard.length : plain);
+    if (burst.end !== expected) throw new Error(`a burst of ${burst.end}, not ${expected}`);
     for (let i = 0; i < expected; i++) {
-      const { id, segments } = this.#withCard[i]!;
-      const [offset, length] = segments[0]!;
-      if (burst.words[4 * i] !== id || burst.words[4 * i + 1] !== offset || burst.words[4 * i + 2] !== length)
-        throw new Error("wrong one");
+      const [offset, length] = this.#withCard[i]!.segments[0]!;
+      if (burst.offsets[i] !== offset || burst.lengths[i] !== length) throw new Error("wrong one");
+      if (burst.leastBytes > length) throw new Error("the least is not the least");
     }
     const used = Math.min(use, expected);
-    burst.next = used * ENTRY;
+    burst.next = used;
     for (const [i, { id, slots }] of this.#withCard.splice(0, used).entries()) {
       // The length of chains that are only read is the ring's own 0.
-      const length = writable ? this.#random(2 ** 16) : 0;
-      if (writable) queue.memory.u32[burst.words[i * ENTRY + 3]!] = length;
-      this.#unpublished.push({ id, length, slots });
+      const length = writable ? 1 + this.#random(2 ** 16) : 0;
+      if (writable) queue.memory.u32[burst.usedWord + (i << burst.usedShift)] = length;
+      this.#use(id, length, slots);
     }
     burst.settle(queue);
   }

@@ -40,6 +40,8 @@ export interface AddressTranslator {
 
 /** Typed views address at most this much, with 32-bit offsets. */
 const BUFFER_BYTES_MAX = 2 ** 32;
+/** The largest signed word. */
+const NEAR_END = 2 ** 31 - 1;
 
 export class GuestMemory {
   readonly regions: readonly MemoryRegion[];
@@ -53,12 +55,13 @@ export class GuestMemory {
   /** Where the piece lies that `translatePiece` found: byte offset in the buffer. */
   pieceOffset = 0;
   /**
-   * The region of the last hit, for most drivers keep all their rings and buffers in one: where it begins in guest
-   * addresses, its length, 0 before the first hit, and where it lies in the buffer.
+   * Where the last hit was, for most drivers keep all their rings and buffers in one region: where the region begins in
+   * guest addresses, its length, 0 before the first hit, and where it lies in the buffer. What of it has numbers beyond
+   * 31 bits is left out, so that hot code gets by with signed words.
    */
-  hitAddress = 0;
-  hitBytes = 0;
-  hitOffset = 0;
+  nearAddress = 0;
+  nearBytes = 0;
+  nearOffset = 0;
   #copyWithin: CopyWithin;
 
   /**
@@ -113,9 +116,9 @@ export class GuestMemory {
    * if the range is in pieces, or may not be accessed as `write` says; `translatePiece` gives it piece by piece.
    */
   translate(address: number, lengthBytes: number, write = false): number {
-    const inRegion = address - this.hitAddress;
-    if (inRegion >= 0 && lengthBytes >= 0 && lengthBytes <= this.hitBytes - inRegion) {
-      return (this.hitOffset + inRegion) >>> 0;
+    const inRegion = address - this.nearAddress;
+    if (inRegion >= 0 && lengthBytes >= 0 && lengthBytes <= this.nearBytes - inRegion) {
+      return this.nearOffset + inRegion;
     }
     if (this.translator === null) return this.#findRegion(address, lengthBytes, true);
     return this.translatePiece(address, lengthBytes, write) === lengthBytes ? this.pieceOffset : -1;
@@ -140,16 +143,20 @@ export class GuestMemory {
     for (const region of this.regions) {
       const inRegion = address - region.guestAddress;
       if (inRegion >= 0 && lengthBytes <= region.sizeBytes - inRegion) {
-        if (remember) {
-          this.hitAddress = region.guestAddress;
-          this.hitBytes = region.sizeBytes;
-          this.hitOffset = region.byteOffset;
-        }
+        if (remember) this.#goNear(region);
         // An integer to V8 too: as a double it would be boxed wherever it is kept.
         return (region.byteOffset + inRegion) >>> 0;
       }
     }
     return -1;
+  }
+
+  #goNear({ guestAddress, byteOffset, sizeBytes }: MemoryRegion): void {
+    const bytes = Math.min(sizeBytes, NEAR_END - Math.max(guestAddress, byteOffset));
+    if (bytes <= 0) return;
+    this.nearAddress = guestAddress;
+    this.nearBytes = bytes;
+    this.nearOffset = byteOffset;
   }
 
   /** Loads a word by which the driver publishes; what it published before is visible to the plain reads that follow. */

@@ -9,7 +9,7 @@ import { DROP_FAULT, DROP_NOT_READY, DROP_SUSPENDED, DROP_TOO_LONG } from "../ob
 import { HASH_REPORT_NONE, NET_HDR_GSO_NONE } from "../spec/virtio-net.ts";
 import type { ConfigSpace } from "./config-space.ts";
 import type { DeviceStatus } from "./device-status.ts";
-import type { ReceivePath } from "./receive.ts";
+import type { FrameHandler, ReceivePath } from "./receive.ts";
 import type { ReceiveFilter } from "./receive-filter.ts";
 import { CUT, FINISH_CHECKSUM, PASS_ON, type ReceiveOffloads } from "./receive-offloads.ts";
 import type { CardStatistics } from "./statistics.ts";
@@ -31,7 +31,8 @@ export interface FrameIntakeParts {
   readonly receivers: readonly ReceivePath[];
 }
 
-export class FrameIntake {
+export class FrameIntake implements FrameHandler {
+  direct: ReceivePath | null = null;
   readonly #port: FramePort;
   readonly #config: ConfigSpace;
   readonly #status: DeviceStatus;
@@ -41,8 +42,6 @@ export class FrameIntake {
   readonly #statistics: CardStatistics;
   readonly #receivers: readonly ReceivePath[];
   readonly #frame: Frame;
-  // The path that takes every frame, with nothing else to be looked at; null if each frame must be.
-  #direct: ReceivePath | null = null;
 
   constructor(parts: FrameIntakeParts) {
     this.#port = parts.port;
@@ -63,29 +62,33 @@ export class FrameIntake {
   run(budgetFrames: number, nowNs: number): number {
     const port = this.#port;
     const frame = this.#frame;
-    let frames = 0;
     this.#chooseWay(frame);
-    while (frames < budgetFrames && port.receive(frame, nowNs)) {
-      frames++;
-      const direct = this.#direct;
-      if ((frame.flags | frame.gsoType) !== GSO_NONE) frames += this.#handleOffloaded(frame, nowNs) - 1;
-      else if (direct !== null) direct.accept(frame, nowNs);
-      else if (this.#admits(frame, nowNs)) this.#deliver(frame, nowNs);
-    }
+    let frames = 0;
+    if (this.direct !== null) frames = this.direct.run(port, frame, budgetFrames, nowNs, this);
+    while (frames < budgetFrames && port.receive(frame, nowNs)) frames += this.handle(frame, nowNs);
     const receivers = this.#receivers;
     for (let pair = 0; pair < receivers.length; pair++) receivers[pair]!.finish(nowNs);
     return frames;
   }
 
+  handle(frame: Frame, nowNs: number): number {
+    if ((frame.flags | frame.gsoType) !== GSO_NONE) return this.#handleOffloaded(frame, nowNs);
+    if (this.direct !== null) this.direct.accept(frame, nowNs);
+    else if (this.#admits(frame, nowNs)) this.#deliver(frame, nowNs);
+    return 1;
+  }
+
   /** Status or link have changed; what the port calls may do that in mid-run. */
   reconsider(): void {
-    this.#direct = null;
+    // With nothing taken ahead, each frame is looked at.
+    this.direct?.settle();
+    this.direct = null;
   }
 
   #chooseWay(frame: Frame): void {
     const pair = this.#steering.onlyPair;
     const simple = this.#status.live && this.#config.linkUp && this.#filter.passesAll && pair >= 0;
-    this.#direct = simple ? this.#receivers[pair]! : null;
+    this.direct = simple ? this.#receivers[pair]! : null;
     frame.hashValue = 0;
     frame.hashReport = HASH_REPORT_NONE;
   }

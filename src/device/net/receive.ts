@@ -5,7 +5,7 @@
  * Frames are accepted one by one; used buffers become visible in batches, at the latest in `finish`.
  */
 
-import type { Frame } from "../link/frame-port.ts";
+import type { Frame, FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { type CardObserver, DROP_FAULT, DROP_NO_BUFFER, DROP_NOT_READY, DROP_TOO_LONG } from "../observer.ts";
 import {
@@ -17,7 +17,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, BURST_USED_WORD, ChainBurst } from "../virtqueue/chain-burst.ts";
+import { ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_CHAIN, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { Negotiated } from "./negotiated.ts";
@@ -40,10 +40,14 @@ const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
 const DATA_VALID = NET_HDR_F_DATA_VALID;
 const GSO_NONE = NET_HDR_GSO_NONE;
 const CHAIN = TAKE_CHAIN;
-const BUFFER_ENTRY = BURST_ENTRY;
-const BUFFER_OFFSET = BURST_OFFSET;
-const BUFFER_LENGTH = BURST_LENGTH;
-const BUFFER_USED_WORD = BURST_USED_WORD;
+
+/** Deals with a frame that was taken off the wire. */
+export interface FrameHandler {
+  /** The path that takes every frame, with nothing else to be looked at; null if each frame must be. */
+  readonly direct: ReceivePath | null;
+  /** Returns how many frames it was: one that is cut counts as all that it makes. */
+  handle(frame: Frame, nowNs: number): number;
+}
 
 export class ReceivePath implements QueuePath {
   readonly #index: number;
@@ -52,7 +56,8 @@ export class ReceivePath implements QueuePath {
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
   readonly #burst: ChainBurst;
-  // Bytes of the frames that were delivered into its chains.
+  // Longest frame that all of its chains can take, and bytes of the frames that were delivered into them.
+  #aheadBytesMax = 0;
   #burstBytes = 0;
   readonly #throttle: Throttle;
   readonly #observer: CardObserver | null;
@@ -102,30 +107,56 @@ export class ReceivePath implements QueuePath {
   }
 
   /**
+   * Takes frames off the wire until there is none, or there were at least `budgetFrames`, or this is not any more the one
+   * path for all of them; returns their number. Those that are finished and fit the chains taken ahead are delivered here,
+   * `others` deals with all others.
+   */
+  run(port: FramePort, frame: Frame, budgetFrames: number, nowNs: number, others: FrameHandler): number {
+    const burst = this.#burst;
+    let frames = 0;
+    while (frames < budgetFrames && port.receive(frame, nowNs)) {
+      frames++;
+      const next = burst.next;
+      if ((frame.flags | frame.gsoType) === GSO_NONE && next < burst.end && frame.lengthBytes <= this.#aheadBytesMax) {
+        this.#deliverAhead(frame, next);
+      } else {
+        frames += others.handle(frame, nowNs) - 1;
+        if (others.direct !== this) break;
+      }
+    }
+    return frames;
+  }
+
+  /**
    * Delivers or drops one frame, which has just been taken off the wire, and asks for nothing that the driver does not
    * take; the card lives, but the queue may not. False if the frame is to be segmented and too long for the driver's
    * buffer: nothing has happened then, and it may be cut.
    */
   accept(frame: Frame, nowNs: number): boolean {
     const burst = this.#burst;
-    const at = burst.next;
-    const lengthBytes = frame.lengthBytes;
-    const neededBytes = this.#headerBytes + lengthBytes;
-    // Most frames fit the next buffer. `settle` counts them.
-    if (at < burst.end && lengthBytes <= this.#frameBytesMax && burst.words[at + BUFFER_LENGTH]! >= neededBytes) {
-      const memory = this.#memory;
-      const offset = burst.words[at + BUFFER_OFFSET]!;
-      // The copy comes last: what V8 knows of these objects does not outlive a call.
-      memory.u32[burst.words[at + BUFFER_USED_WORD]!] = neededBytes;
-      this.#burstBytes += lengthBytes;
-      burst.next = at + BUFFER_ENTRY;
-      if (frame.flags === 0 && !this.#reportsHash) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-      else this.#writeHeader(frame, offset);
-      memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
+    const next = burst.next;
+    if (next < burst.end && frame.lengthBytes <= this.#aheadBytesMax) {
+      this.#deliverAhead(frame, next);
       return true;
     }
-    if (at === burst.end && this.#takeAhead()) return this.accept(frame, nowNs);
+    if (next === burst.end && this.#takeAhead()) return this.accept(frame, nowNs);
     return this.#acceptOne(frame, nowNs);
+  }
+
+  /** Delivers a frame into the chain `next` of those taken ahead, which holds it. `settle` counts them. */
+  #deliverAhead(frame: Frame, next: number): void {
+    const burst = this.#burst;
+    const memory = this.#memory;
+    const lengthBytes = frame.lengthBytes;
+    const neededBytes = this.#headerBytes + lengthBytes;
+    const offset = burst.offsets[next]!;
+    memory.u32[burst.usedWord + (next << burst.usedShift)] = neededBytes;
+    this.#burstBytes += lengthBytes;
+    burst.next = next + 1;
+    if (frame.flags === 0 && !this.#reportsHash) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
+    else this.#writeHeader(frame, offset);
+    // The copy comes last: what V8 knows of these objects does not outlive a call.
+    memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
   }
 
   /** Writes the header of a frame that is delivered in one piece. */
@@ -149,7 +180,7 @@ export class ReceivePath implements QueuePath {
   #takeAhead(): boolean {
     if (this.#guard === GUARD_UNKNOWN) this.#readProgram();
     if (!this.#takesAhead) return false;
-    this.#settle();
+    this.settle();
     const queue = this.#queue;
     // As many as before, or once more as many as there were; a frame on its own takes its chain alone.
     let chains = Math.max(this.#framesExpected - this.#batch, this.#batch);
@@ -158,18 +189,19 @@ export class ReceivePath implements QueuePath {
     if (this.#guard !== 0) chains = Math.min(chains, queue.refresh() - this.#guard - 1);
     // Buffers of several descriptors are taken one by one until the next batch.
     this.#takesAhead = chains > 0 && this.#burst.fill(queue, chains, true);
+    this.#aheadBytesMax = Math.min(this.#burst.leastBytes - this.#headerBytes, this.#frameBytesMax);
     return this.#takesAhead;
   }
 
   /** Tells the queue what was delivered into the chains taken ahead, and gives the others back. */
-  #settle(): void {
+  settle(): void {
     if (this.#burst.end === 0) return;
     this.#countBurst();
     this.#batch += this.#burst.settle(this.#queue);
   }
 
   #countBurst(): void {
-    const frames = this.#burst.used;
+    const frames = this.#burst.next;
     const statistics = this.#statistics;
     statistics.frames += frames;
     statistics.bytes += this.#burstBytes;
@@ -178,7 +210,9 @@ export class ReceivePath implements QueuePath {
   }
 
   #acceptOne(frame: Frame, nowNs: number): boolean {
-    this.#settle();
+    // A frame that does not fit what was taken ahead is not alone: taking for nothing costs more than not taking.
+    if (this.#burst.end !== 0) this.#takesAhead = false;
+    this.settle();
     const queue = this.#queue;
     if (!queue.started) {
       this.refuse(frame, DROP_NOT_READY, nowNs);
@@ -228,7 +262,7 @@ export class ReceivePath implements QueuePath {
   }
 
   finish(nowNs: number): void {
-    this.#settle();
+    this.settle();
     if (this.#batch === 0) return;
     const frames = this.#batch;
     const urgent = this.#batchUrgent;

@@ -18,7 +18,7 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { BURST_ENTRY, BURST_LENGTH, BURST_OFFSET, ChainBurst } from "../virtqueue/chain-burst.ts";
+import { ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FrameStaging } from "./frame-staging.ts";
@@ -36,9 +36,6 @@ const FLAGS_AT = NET_HDR_FLAGS;
 const GSO_TYPE_AT = NET_HDR_GSO_TYPE;
 const NEEDS_CSUM = NET_HDR_F_NEEDS_CSUM;
 const GSO_NONE = NET_HDR_GSO_NONE;
-const CHAIN_ENTRY = BURST_ENTRY;
-const CHAIN_OFFSET = BURST_OFFSET;
-const CHAIN_LENGTH = BURST_LENGTH;
 
 export class TransmitPath implements QueuePath {
   /** Without a link, frames are used and dropped. */
@@ -146,14 +143,14 @@ export class TransmitPath implements QueuePath {
     let at = 0;
     // Whoever is called may reset or suspend the card, which empties the burst.
     while (at < burst.end) {
-      const offset = burst.words[at + CHAIN_OFFSET]!;
-      const lengthBytes = burst.words[at + CHAIN_LENGTH]!;
-      at += CHAIN_ENTRY;
+      const offset = burst.offsets[at]!;
+      const lengthBytes = burst.lengths[at]!;
+      at++;
       burst.next = at;
       this.#deal(this.#gatherOne(offset, lengthBytes), nowNs);
     }
     this.#settle();
-    return at / CHAIN_ENTRY;
+    return at;
   }
 
   /** Sends the frame that was gathered, or counts what is wrong with it. */
@@ -168,7 +165,7 @@ export class TransmitPath implements QueuePath {
 
   /** Counts the chains of the burst that were sent, and gives the others back. */
   #settle(): void {
-    this.#statistics.buffers += this.#burst.used;
+    this.#statistics.buffers += this.#burst.next;
     this.#batch += this.#burst.settle(this.#queue);
   }
 
@@ -185,7 +182,7 @@ export class TransmitPath implements QueuePath {
 
   abandon(): void {
     this.#batch = 0;
-    this.#statistics.buffers += this.#burst.used;
+    this.#statistics.buffers += this.#burst.next;
     this.#burst.forget();
   }
 

@@ -28,15 +28,7 @@ import {
   PACKED_SIZE_MAX,
   packedAreaBytes,
 } from "../spec/packed-ring.ts";
-import {
-  BURST_ENTRY,
-  BURST_ID,
-  BURST_LENGTH,
-  BURST_OFFSET,
-  BURST_USED_WORD,
-  type ChainBurst,
-  pushOneByOne,
-} from "./chain-burst.ts";
+import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
@@ -47,16 +39,15 @@ import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type 
 const NO_FAULT = FAULT_NONE;
 const UNENDED = FAULT_CHAIN_UNENDED;
 const CHAIN = TAKE_CHAIN;
-const BURST_WORDS = BURST_ENTRY;
-const BURST_ID_AT = BURST_ID;
-const BURST_OFFSET_AT = BURST_OFFSET;
-const BURST_LENGTH_AT = BURST_LENGTH;
-const BURST_USED_AT = BURST_USED_WORD;
 const WRITTEN = PACKED_F_WRITE;
 const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
 const FLAGS_KNOWN = OWNER_BITS | PACKED_F_NEXT | PACKED_F_WRITE | PACKED_F_INDIRECT;
 const TWO_POW_32 = 2 ** 32;
+/** More than any frame needs; a signed word. */
+const LENGTH_MAX = 0x7fffffff;
+/** A descriptor is four words, as a shift; the third is its length, the fourth has its flags in its upper half. */
+const DESC_SHIFT = 2;
 const DESC_BYTES = PACKED_DESC_BYTES;
 const LEN_AT = PACKED_DESC_LEN;
 const ID_AT = PACKED_DESC_ID;
@@ -244,44 +235,48 @@ export class PackedQueue implements Virtqueue {
 
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
     if (!this.#started || this.broken) return 0;
-    const { words } = burst;
-    const { memory, size } = this;
-    const { u16, u32, hitAddress, hitBytes, hitOffset } = memory;
-    const ring = this.#ring;
+    const { offsets, lengths } = burst;
+    const { memory } = this;
+    // Signed words, for what a descriptor says is not checked to be small before it is known to be so.
+    const { i32, nearAddress, nearBytes, nearOffset } = memory;
     const spans = this.#spans;
-    const limit = Math.min(max, this.#driverSlots);
     const first = this.#nextTaken;
-    let slot = this.#availSlot;
-    let wanted = writable ? this.#availOwner | WRITABLE : this.#availOwner;
+    const slot = this.#availSlot;
+    const ring = (this.#ring >>> 2) + (slot << DESC_SHIFT);
+    // A turn of the ring ends a burst: used descriptors of one lie side by side, with the same flags.
+    const limit = Math.min(max, this.#driverSlots, this.size - slot) | 0;
+    const owner = this.#availOwner;
+    const wanted = writable ? owner | WRITABLE : owner;
+    let leastBytes = LENGTH_MAX;
     let count = 0;
-    while (count < limit) {
-      const at = ring + slot * DESC_BYTES;
-      if ((memory.loadAcquireU16(at + FLAGS_AT) & FLAGS_KNOWN) !== wanted) break;
-      const index = at >>> 2;
-      const low = u32[index]!;
-      const high = u32[index + 1]!;
-      const length = u32[index + 2]!;
+    for (; count < limit; count++) {
+      const index = ring + (count << DESC_SHIFT);
+      if ((memory.loadAcquireU16((index << 2) + FLAGS_AT) & FLAGS_KNOWN) !== wanted) break;
+      const low = i32[index]!;
+      const high = i32[index + 1]!;
+      const length = i32[index + 2]!;
       if (length === 0) break;
-      let offset = low - hitAddress;
-      if (high === 0 && offset >= 0 && length <= hitBytes - offset) offset += hitOffset;
-      else {
-        offset = memory.translate(low + high * TWO_POW_32, length, writable);
+      const inRegion = (low - nearAddress) | 0;
+      if (high !== 0 || (inRegion | length) < 0 || length > nearBytes - inRegion) {
+        const offset = memory.translate((low >>> 0) + (high >>> 0) * TWO_POW_32, length >>> 0, writable);
         if (offset < 0) break;
+        offsets[count] = offset;
+      } else {
+        offsets[count] = nearOffset + inRegion;
       }
-      const entry = count * BURST_WORDS;
-      words[entry + BURST_ID_AT] = u16[(at + ID_AT) >>> 1]!;
-      words[entry + BURST_OFFSET_AT] = offset;
-      words[entry + BURST_LENGTH_AT] = length;
-      words[entry + BURST_USED_AT] = index + 2;
+      lengths[count] = length;
+      // What is longer than a signed word holds is no limit.
+      if (length > 0 && length < leastBytes) leastBytes = length;
       spans[(first + count) & this.#spanMask] = 1;
-      count++;
-      slot++;
-      if (slot === size) {
-        slot = 0;
-        wanted ^= OWNER_BITS;
-      }
     }
-    if (count !== 0) this.#advance(slot, wanted & OWNER_BITS, count, count);
+    if (count === 0) return 0;
+    burst.leastBytes = leastBytes;
+    // All that was taken is used: used descriptors go where these stand.
+    burst.usedWord = ring + 2;
+    burst.usedShift = DESC_SHIFT;
+    const next = slot + count;
+    if (next < this.size) this.#advance(next, owner, count, count);
+    else this.#advance(0, owner ^ OWNER_BITS, count, count);
     return count;
   }
 
@@ -328,8 +323,34 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
+  /**
+   * The ids stand where the driver has put them, and the lengths, of which none is 0, whoever used writable chains. The flags
+   * are left, which are stored as in `pushUsed`.
+   */
   pushBurst(burst: ChainBurst, count: number): void {
-    pushOneByOne(this, burst, count);
+    const { u16, u32 } = this.memory;
+    const slot = this.#usedSlot;
+    const ring = this.#ring + slot * DESC_BYTES;
+    const flags = burst.writable ? this.#usedFlags | WRITTEN : this.#usedFlags;
+    let done = 0;
+    if (this.#nextUsed === this.usedIdx) {
+      this.#firstFlagsAt = ring + FLAGS_AT;
+      this.#firstFlags = flags;
+      if (!burst.writable) u32[(ring + LEN_AT) >>> 2] = 0;
+      done = 1;
+    }
+    for (; done < count; done++) {
+      const at = ring + done * DESC_BYTES;
+      if (!burst.writable) u32[(at + LEN_AT) >>> 2] = 0;
+      u16[(at + FLAGS_AT) >>> 1] = flags;
+    }
+    this.#nextUsed = (this.#nextUsed + count) & 0xffff;
+    this.#batchSlots += count;
+    this.#usedSlot = slot + count;
+    if (this.#usedSlot === this.size) {
+      this.#usedSlot = 0;
+      this.#usedFlags ^= OWNER_BITS;
+    }
   }
 
   /**

@@ -72,7 +72,8 @@ export interface Virtqueue extends InterruptSource {
   take(chain: DescriptorChain): number;
   /**
    * Takes chains that are one descriptor without a fault, device-writable or not, into the first entries of `burst`, at
-   * most `max`; returns their number. Stops before any other chain, and at a fault of the ring.
+   * most `max`; returns their number. Stops before any other chain, where the ring begins anew, and at a fault of the ring.
+   * To be called when all that was taken is used.
    */
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number;
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */

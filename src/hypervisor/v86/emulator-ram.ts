@@ -29,7 +29,7 @@ export class EmulatorRam extends GuestMemory {
   override translate(address: number, lengthBytes: number, write = false): number {
     const offset = super.translate(address, lengthBytes, write);
     // The short cut of whoever takes many buffers must not pass this by.
-    this.hitBytes = 0;
+    this.nearBytes = 0;
     if (write && offset >= 0 && lengthBytes > 0) this.#cpu.jit_dirty_cache(address, address + lengthBytes);
     return offset;
   }

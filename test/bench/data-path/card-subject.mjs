@@ -21,38 +21,52 @@ const F_VERSION_1 = 1 << 0;
 const F_RING_PACKED = 1 << 2;
 const RUNNING = 15;
 
+/** Gives the same frame `due` times, and counts what is sent. */
+class BenchPort {
+  maxFrameBytes = 65549;
+  takesChecksum = false;
+  takesSegmentation = false;
+  wire;
+  lengthBytes = 0;
+  due = 0;
+  /** Frames and bytes; numbers that outgrow 31 bits are allocated anew for each change of a field. */
+  sent = new Float64Array(2);
+  #offset;
+
+  constructor(wire, offset) {
+    this.wire = wire;
+    this.#offset = offset;
+  }
+
+  receive(frame) {
+    if (this.due === 0) return false;
+    this.due--;
+    // A pointer that is stored costs more than one that is compared.
+    if (frame.bytes !== this.wire) frame.bytes = this.wire;
+    frame.offset = this.#offset;
+    frame.lengthBytes = this.lengthBytes;
+    return true;
+  }
+
+  nextArrivalNs() {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  transmit(frame) {
+    this.sent[0]++;
+    this.sent[1] += frame.lengthBytes;
+    return true;
+  }
+}
+
 /** Null if the card does not offer the ring. */
 export function cardSubject(memory, receives, packed) {
   const { wireOffset } = memory;
-  let lengthBytes = 0;
   const regions = [{ guestAddress: 0, sizeBytes: RAM_BYTES, byteOffset: 0 }];
   const guestMemory = new GuestMemory(memory.buffer, regions, memory.copy);
-  let wire = guestMemory.u8;
   let nowNs = 0;
-  let due = 0;
-  // Frames and bytes; numbers that outgrow 31 bits are allocated anew for each change of a variable.
-  const sent = new Float64Array(2);
   let interrupted = false;
-  const port = {
-    maxFrameBytes: 65549,
-    takesChecksum: false,
-    takesSegmentation: false,
-    receive(frame) {
-      if (due === 0) return false;
-      due--;
-      // A pointer that is stored costs more than one that is compared.
-      if (frame.bytes !== wire) frame.bytes = wire;
-      frame.offset = wireOffset;
-      frame.lengthBytes = lengthBytes;
-      return true;
-    },
-    nextArrivalNs: () => Number.POSITIVE_INFINITY,
-    transmit(frame) {
-      sent[0]++;
-      sent[1] += frame.lengthBytes;
-      return true;
-    },
-  };
+  const port = new BenchPort(guestMemory.u8, wireOffset);
   const interrupts = {
     notify() {
       interrupted = true;
@@ -75,8 +89,8 @@ export function cardSubject(memory, receives, packed) {
   return {
     memory,
     setLength(value) {
-      lengthBytes = value;
-      if (memory.wireOf !== null) wire = memory.wireOf(value);
+      port.lengthBytes = value;
+      if (memory.wireOf !== null) port.wire = memory.wireOf(value);
     },
     start() {
       write(REG.status, 0);
@@ -98,7 +112,7 @@ export function cardSubject(memory, receives, packed) {
     },
     batch: receives
       ? () => {
-          due = BATCH;
+          port.due = BATCH;
           card.poll(nowNs, BATCH);
         }
       : () => {
@@ -111,6 +125,6 @@ export function cardSubject(memory, receives, packed) {
       write(REG.interruptAck, 1);
       nowNs += 100_000;
     },
-    sent: () => ({ frames: sent[0], bytes: sent[1] }),
+    sent: () => ({ frames: port.sent[0], bytes: port.sent[1] }),
   };
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
+import { ChainBurst } from "../../../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../../../src/device/virtqueue/descriptor-chain.ts";
 import { SplitQueue } from "../../../../src/device/virtqueue/split-queue.ts";
 import { SplitDriver } from "../../../rings/split-driver.ts";
@@ -269,6 +270,116 @@ describe("taking chains", () => {
     queue.start();
     expect(queue.take(chain)).toBe(CHAIN);
     expect(queue.usedIdx).toBe(0);
+  });
+});
+
+describe("a burst", () => {
+  let burst: ChainBurst;
+
+  beforeEach(() => {
+    burst = new ChainBurst();
+  });
+
+  function offer(...heads: number[]): void {
+    for (const head of heads) driver.offer(head);
+    driver.publish();
+  }
+
+  const offsets = (): number[] => [...burst.offsets.subarray(0, burst.end)];
+
+  test("takes plain chains up to the ring's end, uses some, and gives back the others", () => {
+    const queue = queueOf();
+    offer(0);
+    useChains(queue, 1);
+    expect(driver.takeUsed()).toHaveLength(1);
+    offer(3, 1, 2, 0);
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect(offsets()).toEqual([0x2300, 0x2100, 0x2200]);
+    memory.u32[burst.usedWord] = 5;
+    memory.u32[burst.usedWord + (1 << burst.usedShift)] = 6;
+    burst.next = 2;
+    expect(burst.settle(queue)).toBe(2);
+    expect([queue.take(chain), chain.head, queue.take(chain), chain.head]).toEqual([CHAIN, 2, CHAIN, 0]);
+    queue.publish();
+    expect(driver.takeUsed()).toEqual([
+      { head: 3, length: 5 },
+      { head: 1, length: 6 },
+    ]);
+  });
+
+  test("takes no more than it is asked for, and knows the shortest of what it took", () => {
+    driver.setDescriptor(1, { address: 0x2100, length: 0x40, flags: 2 });
+    driver.setDescriptor(2, { address: 0x2200, length: 0x10, flags: 2 });
+    const queue = queueOf();
+    offer(0, 1, 2);
+    expect(burst.fill(queue, 2, true)).toBe(true);
+    expect([burst.end, ...burst.lengths.subarray(0, 2), burst.leastBytes]).toEqual([2, 0x100, 0x40, 0x40]);
+  });
+
+  test("uses readable chains with length 0, whatever the ring held there", () => {
+    for (let i = 0; i < SIZE; i++) driver.setDescriptor(i, { address: 0x2000, length: 8 });
+    const queue = queueOf();
+    memory.u8.fill(0xff, driver.used + 4, driver.used + 4 + 8 * SIZE);
+    offer(2, 1);
+    expect([burst.fill(queue, 8, true), burst.fill(queue, 8, false)]).toEqual([false, true]);
+    burst.next = 2;
+    burst.settle(queue);
+    queue.publish();
+    expect(driver.takeUsed()).toEqual([
+      { head: 2, length: 0 },
+      { head: 1, length: 0 },
+    ]);
+  });
+
+  test.each([
+    ["has more than one descriptor", { address: 0x2000, length: 1, flags: 3, next: 0 }],
+    ["is readable", { address: 0x2000, length: 1 }],
+    ["is empty", { address: 0x2000, length: 0, flags: 2 }],
+    ["is outside memory", { address: RAM_BYTES - 1, length: 2, flags: 2 }],
+    ["is above 4 GiB", { address: 2n ** 32n + 0x2000n, length: 2, flags: 2 }],
+    ["is below 0, taken as signed", { address: 0xffff_f000, length: 0x2000, flags: 2 }],
+    ["is longer than a signed word holds", { address: 0x2000, length: 0xffff_ffff, flags: 2 }],
+    ["is indirect", { address: 0x2000, length: 16, flags: 6 }],
+  ])("ends at a chain that %s, which is left for `take`", (_, other) => {
+    driver.setDescriptor(3, other);
+    const queue = queueOf();
+    offer(1, 3);
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect(offsets()).toEqual([0x2100]);
+    expect([queue.take(chain) === EMPTY, queue.broken || chain.head === 3]).toEqual([false, true]);
+  });
+
+  test("ends at a head that is out of range, which breaks the ring only when it is taken", () => {
+    const queue = queueOf();
+    offer(1, 9);
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect([burst.end, queue.broken, queue.take(chain)]).toEqual([1, false, BROKEN]);
+  });
+
+  test("goes from one region of memory to another, also to one beyond 2^31", () => {
+    const regions = [
+      { guestAddress: 0, sizeBytes: 0x2000, byteOffset: 0 },
+      { guestAddress: 0x2000, sizeBytes: 0x200, byteOffset: 0x3000 },
+      { guestAddress: 0xe000_0000, sizeBytes: 0x200, byteOffset: 0x2000 },
+    ];
+    memory = new GuestMemory(driver.view.buffer, regions);
+    driver.setDescriptor(0, { address: 0xe000_0100, length: 0x100, flags: 2 });
+    const queue = queueOf();
+    offer(1, 0, 1, 0);
+    expect(burst.fill(queue, 8, true)).toBe(true);
+    expect(offsets()).toEqual([0x3100, 0x2100, 0x3100, 0x2100]);
+    driver.setDescriptor(0, { address: 0xe000_0101, length: 0x100, flags: 2 });
+    burst.settle(queue);
+    burst.fill(queue, 8, true);
+    expect(offsets()).toEqual([0x3100]);
+  });
+
+  test("of nothing is empty, and a stopped queue has nothing", () => {
+    const queue = queueOf();
+    expect(burst.fill(queue, 8, true)).toBe(false);
+    offer(0);
+    queue.stop();
+    expect(burst.fill(queue, 8, true)).toBe(false);
   });
 });
 
