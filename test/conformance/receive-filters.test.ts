@@ -105,6 +105,30 @@ conformance("A promiscuous device takes what other modes would drop", ["NRXF-3"]
   for (const mac of [CARD_MAC, THIRD, GROUP, OTHER_GROUP, BROADCAST]) expect(passes(dut, mac)).toBe(true);
 });
 
+conformance(
+  "A promiscuous device takes frames of every VLAN, in the table or not, until it filters again",
+  ["NRXF-2", "NRXF-3"],
+  (dut) => {
+    bringUp(dut, WITH_VLAN);
+    expect(ack(dut, VLAN_ADD, le(2, 2))).toBe(OK);
+    const vlans = [undefined, 0, 1, 2, 100, 4095];
+    const taken = (mac: readonly number[]): boolean[] => vlans.map((vlan) => passes(dut, mac, vlan));
+    const all = vlans.map(() => true);
+    const filtered = [true, false, false, true, false, false];
+    expect(taken(CARD_MAC)).toEqual(filtered);
+    set(dut, RX_PROMISC, true);
+    for (const mac of [CARD_MAC, THIRD, GROUP, BROADCAST]) expect(taken(mac)).toEqual(all);
+    // Neither commands for the table nor the other modes take that back.
+    expect(ack(dut, VLAN_ADD, le(100, 2))).toBe(OK);
+    expect(ack(dut, VLAN_DEL, le(2, 2))).toBe(OK);
+    for (const mode of [RX_NOMULTI, RX_NOUNI, RX_NOBCAST]) set(dut, mode, true);
+    for (const mac of [CARD_MAC, THIRD, GROUP, BROADCAST]) expect(taken(mac)).toEqual(all);
+    for (const mode of [RX_NOMULTI, RX_NOUNI, RX_NOBCAST, RX_PROMISC]) set(dut, mode, false);
+    expect(taken(CARD_MAC)).toEqual([true, false, false, false, true, false]);
+    expect(taken(THIRD)).toEqual(vlans.map(() => false));
+  },
+);
+
 conformance("With ALLMULTI every group is taken, and no other unicast", ["NRXF-4"], (dut) => {
   filtering(dut);
   set(dut, RX_ALLMULTI, true);
