@@ -103,8 +103,6 @@ export class TransmitPath implements QueuePath {
     this.#extraFrames = 0;
     // Whether the last chain was one descriptor; then more such are likely.
     let plain = false;
-    // A port that has thrown has left them.
-    this.#settle();
     while (chains + this.#extraFrames < budgetFrames) {
       if (plain) {
         chains += this.#sendAhead(budgetFrames - chains - this.#extraFrames, nowNs);
