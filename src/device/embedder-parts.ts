@@ -37,6 +37,17 @@ export function checkList(name: string, part: unknown): void {
   if (!Array.isArray(part)) refuse(name, part, "a list");
 }
 
+/**
+ * Throws unless `part` is a buffer itself. A view would be copied where a buffer is shared, and its card would work on the
+ * copy. Buffers of other realms (frames, contexts) are buffers, too.
+ */
+export function checkBuffer(name: string, part: unknown): void {
+  const tag = Object.prototype.toString.call(part);
+  if (tag !== "[object ArrayBuffer]" && tag !== "[object SharedArrayBuffer]") {
+    refuse(name, part, "an ArrayBuffer or a SharedArrayBuffer");
+  }
+}
+
 function refuse(name: string, got: unknown, allowed: string): never {
   throw new RangeError(`${name} is ${shownValue(got)}; it must be ${allowed}`);
 }

@@ -9,6 +9,8 @@
  * multi-byte values are little-endian, as is every machine that runs JavaScript today.
  */
 
+import { checkBuffer, checkFunction, checkList, checkMethods, checkObject } from "../embedder-parts.ts";
+
 /** One range of guest-physical addresses and where it lies in the buffer. */
 export interface MemoryRegion {
   /** First guest-physical address; a multiple of 8. */
@@ -68,14 +70,15 @@ export class GuestMemory {
    * @param regions sorted by address and not overlapping; one region of the whole buffer at address 0 if left out
    * @param copyWithin a faster copy inside this buffer (wasm `memory.copy` on the same memory); default `Uint8Array.copyWithin`
    * @param translator what maps the addresses that drivers give; by default they are guest-physical
-   * @throws RangeError if a region is misaligned, out of order, overlapping or outside the buffer
+   * @throws RangeError if a region is misaligned, out of order, overlapping or outside the buffer, or a part is none
    */
   constructor(
     buffer: ArrayBufferLike,
-    regions: readonly MemoryRegion[] = [{ guestAddress: 0, sizeBytes: buffer.byteLength, byteOffset: 0 }],
+    regions: readonly MemoryRegion[] = wholeOf(buffer),
     copyWithin?: CopyWithin,
     translator: AddressTranslator | null = null,
   ) {
+    if (translator !== null) checkMethods("translator", translator, "an AddressTranslator", ["translate"]);
     this.translator = translator;
     checkRegions(regions);
     this.regions = regions.map((region) => ({ ...region }));
@@ -92,6 +95,8 @@ export class GuestMemory {
    * @throws RangeError if a region lies outside `buffer`
    */
   rebind(buffer: ArrayBufferLike, copyWithin: CopyWithin = this.#copyWithin): void {
+    checkBuffer("guest memory's buffer", buffer);
+    checkFunction("copyWithin", copyWithin);
     if (buffer.byteLength > BUFFER_BYTES_MAX) {
       throw new RangeError(`guest memory buffer has ${buffer.byteLength} bytes; at most 2^32 are allowed`);
     }
@@ -222,7 +227,15 @@ export class GuestMemory {
   }
 }
 
+/** One region of all of a buffer. */
+function wholeOf(buffer: ArrayBufferLike): MemoryRegion[] {
+  checkBuffer("guest memory's buffer", buffer);
+  return [{ guestAddress: 0, sizeBytes: buffer.byteLength, byteOffset: 0 }];
+}
+
 function checkRegions(regions: readonly MemoryRegion[]): void {
+  checkList("regions", regions);
+  for (const [index, region] of regions.entries()) checkObject(`regions[${index}]`, region, "a MemoryRegion");
   if (regions.length === 0) throw new RangeError("guest memory has no regions; at least one is needed");
   let endAddress = 0;
   for (const { guestAddress, sizeBytes, byteOffset } of regions) {
