@@ -65,8 +65,8 @@ export class ReceivePath implements QueuePath {
   readonly #header = new ReceiveHeader();
   readonly #spread: ReceiveSpread;
   #headerBytes = this.#header.lengthBytes;
-  // A header says something even of a plain frame.
-  #reportsHash = false;
+  // 1 if a header says something even of a plain frame: its hash.
+  #reportsHash = 0;
   #mergeable = false;
   // A longer frame is dropped.
   #frameBytesMax = UNLIMITED;
@@ -103,7 +103,7 @@ export class ReceivePath implements QueuePath {
     this.#spread.configure(mergeable, mtu === null ? FRAME_BYTES_USUAL : this.#frameBytesMax);
     this.#header.lengthBytes = headerBytes;
     this.#headerBytes = headerBytes;
-    this.#reportsHash = headerBytes === NET_HDR_HASH_BYTES;
+    this.#reportsHash = headerBytes === NET_HDR_HASH_BYTES ? 1 : 0;
   }
 
   /**
@@ -113,8 +113,9 @@ export class ReceivePath implements QueuePath {
    */
   run(port: FramePort, frame: Frame, budgetFrames: number, nowNs: number, others: FrameHandler): number {
     const burst = this.#burst;
+    const framesMax = Math.min(budgetFrames, UNLIMITED) | 0;
     let frames = 0;
-    while (frames < budgetFrames && port.receive(frame, nowNs)) {
+    while (frames < framesMax && port.receive(frame, nowNs)) {
       frames++;
       const next = burst.next;
       if ((frame.flags | frame.gsoType) === GSO_NONE && next < burst.end && frame.lengthBytes <= this.#aheadBytesMax) {
@@ -153,7 +154,7 @@ export class ReceivePath implements QueuePath {
     memory.u32[burst.usedWord + (next << burst.usedShift)] = neededBytes;
     this.#burstBytes += lengthBytes;
     burst.next = next + 1;
-    if (frame.flags === 0 && !this.#reportsHash) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
+    if ((frame.flags | this.#reportsHash) === 0) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
     else this.#writeHeader(frame, offset);
     // The copy comes last: what V8 knows of these objects does not outlive a call.
     memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
