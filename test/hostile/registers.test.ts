@@ -100,12 +100,23 @@ describe("case 22: negotiation", () => {
     worksAfterReset(machine);
   });
 
-  test("features written after FEATURES_OK change nothing: merging stays off", () => {
-    const machine = new CardMachine().bringUp(["VERSION_1"]);
-    machine.write(REG.DRIVER_FEATURES_SEL, 0);
-    machine.write(REG.DRIVER_FEATURES, 1 << 15);
+  test.each([
+    ["FEATURES_OK", false],
+    ["DRIVER_OK", true],
+  ])("features written after %s change nothing: merging stays off", (_, running) => {
+    const machine = new CardMachine();
+    const acceptLate = (): void => {
+      machine.write(REG.DRIVER_FEATURES_SEL, 0);
+      machine.write(REG.DRIVER_FEATURES, 1 << 15);
+    };
+    machine.negotiate(["VERSION_1"]);
+    if (!running) acceptLate();
+    machine.setUpQueue(RX, 0x1000, 8);
+    machine.write(REG.STATUS, RUNNING);
+    if (running) acceptLate();
     machine.offerReceiveBuffers([100, 100]);
     expect(machine.receive(frameOf(150))).toEqual([{ head: 0, length: 0 }]);
+    expect(machine.faults.map(({ code }) => FAULTS[code]!.name)).toEqual(["features-late", "rx-too-small"]);
     worksAfterReset(machine);
   });
 
