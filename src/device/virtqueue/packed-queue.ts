@@ -13,33 +13,27 @@
 import { FAULT_AVAIL_WITHDRAWN, FAULT_CHAIN_UNENDED, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import {
-  EVENT_ALIGN,
-  EVENT_BYTES,
-  PACKED_DESC_ALIGN,
   PACKED_DESC_BYTES,
   PACKED_DESC_FLAGS,
-  PACKED_DESC_ID,
-  PACKED_DESC_LEN,
   PACKED_F_AVAIL,
   PACKED_F_INDIRECT,
   PACKED_F_NEXT,
   PACKED_F_USED,
   PACKED_F_WRITE,
-  PACKED_SIZE_MAX,
-  packedAreaBytes,
 } from "../spec/packed-ring.ts";
 import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
+import { PackedUsed } from "./packed-used.ts";
+import { locatePackedAreas, type QueueAreas } from "./queue-areas.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
-import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
+import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
 const UNENDED = FAULT_CHAIN_UNENDED;
 const CHAIN = TAKE_CHAIN;
-const WRITTEN = PACKED_F_WRITE;
 const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
 const FLAGS_KNOWN = OWNER_BITS | PACKED_F_NEXT | PACKED_F_WRITE | PACKED_F_INDIRECT;
@@ -49,21 +43,13 @@ const LENGTH_MAX = 0x7fffffff;
 /** A descriptor is four words, as a shift; the third is its length, the fourth has its flags in its upper half. */
 const DESC_SHIFT = 2;
 const DESC_BYTES = PACKED_DESC_BYTES;
-const LEN_AT = PACKED_DESC_LEN;
-const ID_AT = PACKED_DESC_ID;
 const FLAGS_AT = PACKED_DESC_FLAGS;
 
 export class PackedQueue implements Virtqueue {
   readonly memory: GuestMemory;
-  /** Running count of used descriptors, mod 2^16, as published. The ring has no such index; the throttle counts by it. */
-  usedIdx = 0;
-  /** Number of descriptors; 0 while the queue is not enabled. */
   size = 0;
-  /** Code of the last fault that `take` met. */
   fault: number = FAULT_NONE;
-  /** True after a fault of the ring itself. */
   broken = false;
-  /** Changes whenever the queue starts another life or stops. */
   epoch = 0;
 
   // Byte offset of the ring in the buffer.
@@ -74,27 +60,22 @@ export class PackedQueue implements Virtqueue {
   // The next slot to take, and how AVAIL and USED look there once it is available (§2.8.1): the device's wrap counter.
   #availSlot = 0;
   #availOwner: number = PACKED_F_AVAIL;
-  // The next slot to write a used descriptor to, and its flags.
-  #usedSlot = 0;
-  #usedFlags = OWNER_BITS;
   // Slots that the driver may have filled: all but those of chains that are taken and not yet published as used.
   #driverSlots = 0;
-  // Slots of each chain that is taken and not used, by the running number of the chain.
-  #spans = new Uint16Array(0);
-  #spanMask = 0;
-  #nextTaken = 0;
-  #nextUsed = 0;
-  // The batch: the flags that will show it, and the slots that its chains occupy.
-  #firstFlagsAt = 0;
-  #firstFlags = 0;
-  #batchSlots = 0;
   readonly #scan = new PackedScan();
+  readonly #used: PackedUsed;
   readonly #events: PackedEvents;
   #everUsed = false;
 
   constructor(memory: GuestMemory) {
     this.memory = memory;
+    this.#used = new PackedUsed(memory);
     this.#events = new PackedEvents(memory);
+  }
+
+  /** Running count of used descriptors, mod 2^16, as published. */
+  get usedIdx(): number {
+    return this.#used.published;
   }
 
   get enabled(): boolean {
@@ -105,7 +86,6 @@ export class PackedQueue implements Virtqueue {
     return this.#started;
   }
 
-  /** True if the driver will kick at the next buffer that it makes available, so that nobody needs to look. */
   get armed(): boolean {
     return this.#armed;
   }
@@ -122,32 +102,15 @@ export class PackedQueue implements Virtqueue {
    */
   enable(areas: QueueAreas): number {
     this.reset();
-    const { size, descAddress, driverAddress, deviceAddress } = areas;
-    if (!Number.isInteger(size) || size < 1 || size > PACKED_SIZE_MAX) return FAULT_QUEUE_SETUP;
-    if (
-      descAddress % PACKED_DESC_ALIGN !== 0 ||
-      driverAddress % EVENT_ALIGN !== 0 ||
-      deviceAddress % EVENT_ALIGN !== 0
-    ) {
-      return FAULT_QUEUE_SETUP;
-    }
-    const ring = this.memory.translate(descAddress, packedAreaBytes(size), true);
-    const driverEvent = this.memory.translate(driverAddress, EVENT_BYTES, false);
-    const deviceEvent = this.memory.translate(deviceAddress, EVENT_BYTES, true);
-    if (ring < 0 || driverEvent < 0 || deviceEvent < 0) return FAULT_QUEUE_SETUP;
-    // Ring and device area are ours to write, the driver area is not.
-    const ringEnd = ring + packedAreaBytes(size);
-    for (const event of [driverEvent, deviceEvent]) {
-      if (event < ringEnd && ring < event + EVENT_BYTES) return FAULT_QUEUE_SETUP;
-    }
-    if (driverEvent === deviceEvent) return FAULT_QUEUE_SETUP;
+    const { size } = areas;
+    const offsets = locatePackedAreas(this.memory, areas);
+    if (offsets === null) return FAULT_QUEUE_SETUP;
     this.size = size;
-    this.#ring = ring;
+    this.#ring = offsets.desc;
     this.#indirectAllowed = areas.indirect;
     this.#driverSlots = size;
-    if (this.#spans.length < size) this.#spans = new Uint16Array(2 ** Math.ceil(Math.log2(size)));
-    this.#spanMask = this.#spans.length - 1;
-    this.#events.begin(size, driverEvent, deviceEvent, areas.eventIdx);
+    this.#used.begin(offsets.desc, size);
+    this.#events.begin(size, offsets.driver, offsets.device, areas.eventIdx);
     return FAULT_NONE;
   }
 
@@ -155,16 +118,11 @@ export class PackedQueue implements Virtqueue {
   reset(): void {
     this.stop();
     this.size = 0;
-    this.usedIdx = 0;
     this.fault = FAULT_NONE;
     this.broken = false;
     this.#availSlot = 0;
     this.#availOwner = PACKED_F_AVAIL;
-    this.#usedSlot = 0;
-    this.#usedFlags = OWNER_BITS;
-    this.#nextTaken = 0;
-    this.#nextUsed = 0;
-    this.#batchSlots = 0;
+    this.#used.moveTo(0, true, 0);
     this.#everUsed = false;
   }
 
@@ -224,7 +182,7 @@ export class PackedQueue implements Virtqueue {
       return TAKE_BROKEN;
     }
     const span = chain.span;
-    this.#spans[this.#nextTaken & this.#spanMask] = span;
+    this.#used.taken(span);
     const next = slot + span;
     if (next < this.size) this.#advance(next, this.#availOwner, span, 1);
     else this.#advance(next - this.size, this.#availOwner ^ OWNER_BITS, span, 1);
@@ -239,8 +197,6 @@ export class PackedQueue implements Virtqueue {
     const { memory } = this;
     // Signed words, for what a descriptor says is not checked to be small before it is known to be so.
     const { i32, nearAddress, nearBytes, nearOffset } = memory;
-    const spans = this.#spans;
-    const first = this.#nextTaken;
     const slot = this.#availSlot;
     const ring = (this.#ring >>> 2) + (slot << DESC_SHIFT);
     // A turn of the ring ends a burst: used descriptors of one lie side by side, with the same flags.
@@ -267,9 +223,9 @@ export class PackedQueue implements Virtqueue {
       lengths[count] = length;
       // What is longer than a signed word holds is no limit.
       if (length > 0 && length < leastBytes) leastBytes = length;
-      spans[(first + count) & this.#spanMask] = 1;
     }
     if (count === 0) return 0;
+    this.#used.takenPlain(count);
     burst.leastBytes = leastBytes;
     // All that was taken is used: used descriptors go where these stand.
     burst.usedWord = ring + 2;
@@ -283,8 +239,7 @@ export class PackedQueue implements Virtqueue {
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
   rewind(count: number): void {
     for (let left = count; left > 0; left--) {
-      this.#nextTaken = (this.#nextTaken - 1) & 0xffff;
-      const span = this.#spans[this.#nextTaken & this.#spanMask]!;
+      const span = this.#used.givenBack();
       this.#availSlot -= span;
       if (this.#availSlot < 0) {
         this.#availSlot += this.size;
@@ -295,79 +250,20 @@ export class PackedQueue implements Virtqueue {
     }
   }
 
-  /**
-   * Writes one used descriptor, over the first of the oldest chain that is taken and not used; the driver sees it after
-   * `publish`. `id` is the chain's `head`, `lengthBytes` what was written to it.
-   */
   pushUsed(id: number, lengthBytes: number): void {
-    const { memory } = this;
-    const slot = this.#usedSlot;
-    const at = this.#ring + slot * DESC_BYTES;
-    memory.u32[(at + LEN_AT) >>> 2] = lengthBytes;
-    memory.u16[(at + ID_AT) >>> 1] = id;
-    // §2.8.3: WRITE says whether anything was written, and that the length means something.
-    const flags = lengthBytes === 0 ? this.#usedFlags : this.#usedFlags | WRITTEN;
-    if (this.#nextUsed === this.usedIdx) {
-      this.#firstFlagsAt = at + FLAGS_AT;
-      this.#firstFlags = flags;
-    } else {
-      memory.u16[(at + FLAGS_AT) >>> 1] = flags;
-    }
-    const span = this.#spans[this.#nextUsed & this.#spanMask]!;
-    this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
-    this.#batchSlots += span;
-    this.#usedSlot = slot + span;
-    if (this.#usedSlot >= this.size) {
-      this.#usedSlot -= this.size;
-      this.#usedFlags ^= OWNER_BITS;
-    }
+    this.#used.push(id, lengthBytes);
   }
 
-  /**
-   * The ids stand where the driver has put them, and the lengths, of which none is 0, whoever used writable chains. The flags
-   * are left, which are stored as in `pushUsed`.
-   */
   pushBurst(burst: ChainBurst, count: number): void {
-    const { u16, u32 } = this.memory;
-    const slot = this.#usedSlot;
-    const ring = this.#ring + slot * DESC_BYTES;
-    const flags = burst.writable ? this.#usedFlags | WRITTEN : this.#usedFlags;
-    let done = 0;
-    if (this.#nextUsed === this.usedIdx) {
-      this.#firstFlagsAt = ring + FLAGS_AT;
-      this.#firstFlags = flags;
-      if (!burst.writable) u32[(ring + LEN_AT) >>> 2] = 0;
-      done = 1;
-    }
-    for (; done < count; done++) {
-      const at = ring + done * DESC_BYTES;
-      if (!burst.writable) u32[(at + LEN_AT) >>> 2] = 0;
-      u16[(at + FLAGS_AT) >>> 1] = flags;
-    }
-    this.#nextUsed = (this.#nextUsed + count) & 0xffff;
-    this.#batchSlots += count;
-    this.#usedSlot = slot + count;
-    if (this.#usedSlot === this.size) {
-      this.#usedSlot = 0;
-      this.#usedFlags ^= OWNER_BITS;
-    }
+    this.#used.pushBurst(burst, count);
   }
 
-  /**
-   * Shows the driver all used descriptors that were written since the last time.
-   *
-   * The race: the driver polls the slot after the last used descriptor that it knows (§2.8.2), which is the first of
-   * this batch, while the rest of the batch is written. The flags there are stored last, by an Atomics store, so that
-   * the driver that sees them sees all of the batch; the plain flags of the others mean nothing to it before.
-   */
   publish(): void {
-    if (this.#nextUsed === this.usedIdx) return;
+    const slots = this.#used.publish();
+    if (slots === 0) return;
     this.#everUsed = true;
-    this.usedIdx = this.#nextUsed;
-    this.#driverSlots += this.#batchSlots;
-    this.#events.advance(this.usedIdx, this.#batchSlots);
-    this.#batchSlots = 0;
-    this.memory.storeReleaseU16(this.#firstFlagsAt, this.#firstFlags);
+    this.#driverSlots += slots;
+    this.#events.advance(this.usedIdx, slots);
   }
 
   /** True if the driver wants an interrupt for the used descriptors from `sinceUsedIdx`, a past `usedIdx`, up to now. */
@@ -381,10 +277,6 @@ export class PackedQueue implements Virtqueue {
   }
 
   /**
-   * Asks the driver for a kick at its next buffer, then looks at the ring once more; returns the number of available
-   * chains. To be called when the ring is found empty; if it returns more than 0 there is work, and the kick is
-   * forbidden again by the next `take`.
-   *
    * The race: a driver that stored a descriptor's flags before our request saw "no kick wanted" and will not kick. So
    * the flags are loaded after the request is stored, and both are Atomics, as the driver's two accesses are: either
    * it sees the request, or we see its buffer.
@@ -396,7 +288,7 @@ export class PackedQueue implements Virtqueue {
   }
 
   snapshot(): QueueSnapshot {
-    if (this.#nextTaken !== this.usedIdx) {
+    if (!this.#used.settled) {
       throw new RangeError("queue snapshot: chains are taken; publish or rewind them first");
     }
     const { usedIdx, fault, broken } = this;
@@ -407,13 +299,9 @@ export class PackedQueue implements Virtqueue {
     checkSnapshot(snapshot, 2 * this.size);
     const { usedIdx, position } = snapshot;
     const secondTurn = position >= this.size;
-    this.usedIdx = usedIdx;
-    this.#nextTaken = usedIdx;
-    this.#nextUsed = usedIdx;
     this.#availSlot = secondTurn ? position - this.size : position;
-    this.#usedSlot = this.#availSlot;
     this.#availOwner = secondTurn ? PACKED_F_USED : PACKED_F_AVAIL;
-    this.#usedFlags = secondTurn ? 0 : OWNER_BITS;
+    this.#used.moveTo(this.#availSlot, !secondTurn, usedIdx);
     this.#everUsed = snapshot.everUsed;
     this.fault = snapshot.fault;
     this.broken = snapshot.broken;
@@ -429,7 +317,6 @@ export class PackedQueue implements Virtqueue {
     this.#availSlot = slot;
     this.#availOwner = owner;
     this.#driverSlots -= slots;
-    this.#nextTaken = (this.#nextTaken + chains) & 0xffff;
     this.#scan.taken(slots, chains);
   }
 

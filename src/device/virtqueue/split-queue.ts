@@ -12,31 +12,20 @@
 import { FAULT_AVAIL_IDX, FAULT_HEAD_OUT_OF_RANGE, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import {
-  AVAIL_ALIGN,
-  AVAIL_F_NO_INTERRUPT,
-  AVAIL_FLAGS,
   AVAIL_IDX,
   AVAIL_RING,
-  availAreaBytes,
-  availEventOffset,
-  DESC_ALIGN,
   DESC_F_INDIRECT,
   DESC_F_NEXT,
   DESC_F_WRITE,
-  descAreaBytes,
-  QUEUE_SIZE_MAX,
-  USED_ALIGN,
-  USED_F_NO_NOTIFY,
-  USED_FLAGS,
   USED_IDX,
   USED_RING,
-  usedAreaBytes,
-  usedEventOffset,
 } from "../spec/split-ring.ts";
 import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
+import { locateSplitAreas, type QueueAreas } from "./queue-areas.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
-import { type QueueAreas, TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
+import { SplitEvents } from "./split-events.ts";
+import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
@@ -53,16 +42,9 @@ export class SplitQueue implements Virtqueue {
   readonly memory: GuestMemory;
   /** Index of the next used entry, mod 2^16, as published in `used.idx`. */
   usedIdx = 0;
-  /** Number of entries; 0 while the queue is not enabled. */
   size = 0;
-  /** Code of the last fault that `take` met. */
   fault: number = FAULT_NONE;
-  /** True after a fault of the ring itself. */
   broken = false;
-  /**
-   * Changes whenever the queue starts another life or stops. Who calls out in mid-batch compares it afterwards: the
-   * callee may have reset the card.
-   */
   epoch = 0;
 
   readonly #wantsKicks: boolean;
@@ -74,7 +56,6 @@ export class SplitQueue implements Virtqueue {
   #availRing = 0;
   #usedRing = 0;
   #indirectAllowed = false;
-  #eventIdx = false;
   #started = false;
   #armed = false;
   // avail.idx as last loaded, and the next entry to take; both mod 2^16.
@@ -83,23 +64,23 @@ export class SplitQueue implements Virtqueue {
   // Index of the next used entry to write, mod 2^16: ahead of usedIdx by the unpublished batch.
   #nextUsed = 0;
   #everUsed = false;
+  readonly #events: SplitEvents;
 
   /** @param wantsKicks false if the card looks at the available ring anyway, as it does before it drops a frame */
   constructor(memory: GuestMemory, wantsKicks: boolean) {
     this.memory = memory;
     this.#wantsKicks = wantsKicks;
+    this.#events = new SplitEvents(memory);
   }
 
   get enabled(): boolean {
     return this.size !== 0;
   }
 
-  /** True while the device may touch the rings: between `start` and `stop`. */
   get started(): boolean {
     return this.#started;
   }
 
-  /** True if the driver will kick at the next buffer that it makes available, so that nobody needs to look. */
   get armed(): boolean {
     return this.#armed;
   }
@@ -120,20 +101,10 @@ export class SplitQueue implements Virtqueue {
    */
   enable(areas: QueueAreas): number {
     this.reset();
-    const { size, descAddress, driverAddress, deviceAddress } = areas;
-    if (size < 1 || size > QUEUE_SIZE_MAX || (size & (size - 1)) !== 0) return FAULT_QUEUE_SETUP;
-    if (descAddress % DESC_ALIGN !== 0 || driverAddress % AVAIL_ALIGN !== 0 || deviceAddress % USED_ALIGN !== 0) {
-      return FAULT_QUEUE_SETUP;
-    }
-    const availBytes = availAreaBytes(size, areas.eventIdx);
-    const usedBytes = usedAreaBytes(size, areas.eventIdx);
-    const table = this.memory.translate(descAddress, descAreaBytes(size), false);
-    const avail = this.memory.translate(driverAddress, availBytes, false);
-    const used = this.memory.translate(deviceAddress, usedBytes, true);
-    if (table < 0 || avail < 0 || used < 0) return FAULT_QUEUE_SETUP;
-    // The used ring is ours to write, the other two are not (SDESC-4).
-    if (used < table + descAreaBytes(size) && table < used + usedBytes) return FAULT_QUEUE_SETUP;
-    if (used < avail + availBytes && avail < used + usedBytes) return FAULT_QUEUE_SETUP;
+    const { size } = areas;
+    const offsets = locateSplitAreas(this.memory, areas);
+    if (offsets === null) return FAULT_QUEUE_SETUP;
+    const { desc: table, driver: avail, device: used } = offsets;
     this.size = size;
     this.#mask = size - 1;
     this.#table = table;
@@ -142,7 +113,7 @@ export class SplitQueue implements Virtqueue {
     this.#availRing = (avail + AVAIL_RING) >>> 1;
     this.#usedRing = (used + USED_RING) >>> 2;
     this.#indirectAllowed = areas.indirect;
-    this.#eventIdx = areas.eventIdx;
+    this.#events.begin(size, avail, used, areas.eventIdx);
     return FAULT_NONE;
   }
 
@@ -164,7 +135,7 @@ export class SplitQueue implements Virtqueue {
     if (this.size === 0) return;
     this.#started = true;
     this.#armed = false;
-    this.#forbidKicks();
+    this.#events.forbidKicks(this.#nextAvail);
   }
 
   /** The device touches the rings no more; an unpublished batch is published first by whoever wants it seen. */
@@ -218,7 +189,7 @@ export class SplitQueue implements Virtqueue {
     if (this.refresh() === 0) return false;
     if (this.#armed) {
       this.#armed = false;
-      this.#forbidKicks();
+      this.#events.forbidKicks(this.#nextAvail);
     }
     return true;
   }
@@ -322,70 +293,27 @@ export class SplitQueue implements Virtqueue {
     this.#everUsed = true;
     this.usedIdx = this.#nextUsed;
     this.memory.storeReleaseU16(this.#used + USED_IDX, this.usedIdx);
-    // Moved along with the ring: left behind, it would call for a kick once in 2^16 buffers.
-    if (this.#eventIdx && !this.#wantsKicks) this.#forbidKicks();
+    if (!this.#wantsKicks) this.#events.keepForbidden(this.#nextAvail);
   }
 
-  /**
-   * True if the driver wants an interrupt for the used entries from `sinceUsedIdx` up to `usedIdx`.
-   *
-   * The race: we store used.idx, then load the event word; the driver stores the event word, then loads used.idx.
-   * All four are Atomics, which have one order that both threads agree on, so one of the two sees the other's store:
-   * either we see that the driver waits, and interrupt it, or the driver sees our entries, and goes on polling. With
-   * plain accesses both stores can sit in store buffers while both loads read old values, and the driver would sleep
-   * with frames in its ring.
-   */
   wantsInterrupt(sinceUsedIdx: number): boolean {
     // Suspended, the ring may not be read (SUSPEND-3): better an interrupt too many than one lost.
-    if (!this.#started) return true;
-    if (this.#eventIdx) {
-      // SUSUP-4, SUSUP-5: the flags say nothing; an interrupt is wanted if the entry of index used_event is among
-      // the new ones. In arithmetic mod 2^16, counted back from usedIdx: it was written usedIdx - used_event - 1
-      // entries ago, and the new ones are the last usedIdx - since.
-      const event = this.memory.loadAcquireU16(this.#avail + usedEventOffset(this.size));
-      return ((this.usedIdx - event - 1) & 0xffff) < ((this.usedIdx - sinceUsedIdx) & 0xffff);
-    }
-    // SUSUP-1…3.
-    return (this.memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
+    return !this.#started || this.#events.wantsInterrupt(this.usedIdx, sinceUsedIdx);
   }
 
   mayHaveUnread(): boolean {
-    if (!this.#everUsed) return false;
-    if (!this.#started) return true;
-    if (this.#eventIdx) {
-      // A driver that has read everything and waits has put used_event at its last seen index, which is usedIdx.
-      return this.memory.loadAcquireU16(this.#avail + usedEventOffset(this.size)) !== this.usedIdx;
-    }
-    return (this.memory.loadAcquireU16(this.#avail + AVAIL_FLAGS) & AVAIL_F_NO_INTERRUPT) !== 0;
+    return this.#everUsed && (!this.#started || this.#events.mayHaveUnread(this.usedIdx));
   }
 
   /**
-   * Asks the driver for a kick at its next buffer, then looks at the ring once more; returns the number of available
-   * chains. To be called when the ring is found empty; if it returns more than 0 there is work, and the kick is
-   * forbidden again by the next `take`.
-   *
    * The race: a driver that stored avail.idx before our request saw "no kick wanted" and will not kick. So avail.idx
    * is loaded after the request is stored, and both are Atomics, as the driver's two accesses are: either it sees the
    * request, or we see its buffer.
    */
   armKick(): number {
-    if (this.#eventIdx) {
-      this.memory.storeReleaseU16(this.#used + availEventOffset(this.size), this.#nextAvail);
-    } else {
-      this.memory.storeReleaseU16(this.#used + USED_FLAGS, 0);
-    }
+    this.#events.askForKick(this.#nextAvail);
     this.#armed = true;
     return this.refresh();
-  }
-
-  /** A hint that orders nothing, hence plain: the driver may see it late, and spurious kicks do no harm (SASUP-5). */
-  #forbidKicks(): void {
-    if (this.#eventIdx) {
-      // SASUP-3 keeps the flags at 0. An event index that lies behind is reached only after a whole turn of 2^16.
-      this.memory.u16[(this.#used + availEventOffset(this.size)) >>> 1] = this.#nextAvail - 1;
-    } else {
-      this.memory.u16[(this.#used + USED_FLAGS) >>> 1] = USED_F_NO_NOTIFY;
-    }
   }
 
   snapshot(): QueueSnapshot {

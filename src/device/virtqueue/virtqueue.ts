@@ -11,6 +11,7 @@ import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { InterruptSource } from "../throttle/interrupt-source.ts";
 import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
+import type { QueueAreas } from "./queue-areas.ts";
 import type { QueueSnapshot } from "./queue-snapshot.ts";
 
 /** What `take` gives. */
@@ -21,18 +22,6 @@ export const TAKE_CHAIN = 1;
 export const TAKE_FAULT = 2;
 /** The ring breaks a rule, see `fault`: the device needs a reset. */
 export const TAKE_BROKEN = 3;
-
-/** What the driver has set up, and the ring features that it has accepted. */
-export interface QueueAreas {
-  /** Entries. */
-  readonly size: number;
-  /** Addresses of the descriptor, driver and device areas. */
-  readonly descAddress: number;
-  readonly driverAddress: number;
-  readonly deviceAddress: number;
-  readonly indirect: boolean;
-  readonly eventIdx: boolean;
-}
 
 export interface Virtqueue extends InterruptSource {
   readonly memory: GuestMemory;
@@ -87,7 +76,11 @@ export interface Virtqueue extends InterruptSource {
   pushBurst(burst: ChainBurst, count: number): void;
   /** Shows the driver all that was used since the last time. */
   publish(): void;
-  /** Asks for a kick at the next buffer, then looks once more; returns the number of available chains. */
+  /**
+   * Asks the driver for a kick at its next buffer, then looks at the ring once more; returns the number of available
+   * chains. To be called when the ring is found empty; if it returns more than 0 there is work, and the kick is
+   * forbidden again by the next `take`.
+   */
   armKick(): number;
   /** @throws RangeError while chains are taken and not used, or used and not published */
   snapshot(): QueueSnapshot;

@@ -1,0 +1,169 @@
+/**
+ * The used side of a packed ring (virtio 1.4 §2.8): chains that are taken, oldest first, and the used descriptors that
+ * are written over them.
+ *
+ * Chains have running numbers, mod 2^16. Those from `published` to the next to be used make the batch, whose first
+ * descriptor shows all of it; those behind are in the card's hands.
+ */
+
+import type { GuestMemory } from "../memory/guest-memory.ts";
+import {
+  PACKED_DESC_BYTES,
+  PACKED_DESC_FLAGS,
+  PACKED_DESC_ID,
+  PACKED_DESC_LEN,
+  PACKED_F_AVAIL,
+  PACKED_F_USED,
+  PACKED_F_WRITE,
+} from "../spec/packed-ring.ts";
+import type { ChainBurst } from "./chain-burst.ts";
+
+// V8 folds constants of this module into hot code, but looks imported ones up at every use.
+const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
+const WRITTEN = PACKED_F_WRITE;
+const DESC_BYTES = PACKED_DESC_BYTES;
+const LEN_AT = PACKED_DESC_LEN;
+const ID_AT = PACKED_DESC_ID;
+const FLAGS_AT = PACKED_DESC_FLAGS;
+
+export class PackedUsed {
+  /** Running count of used descriptors, as published. The ring has no such index; the throttle counts by it. */
+  published = 0;
+  readonly #memory: GuestMemory;
+  // Byte offset of the ring in the buffer.
+  #ring = 0;
+  #size = 0;
+  // The next slot to write a used descriptor to, and its flags.
+  #slot = 0;
+  #flags = OWNER_BITS;
+  // Slots of each chain that is taken and not used, by its running number; of the next to be taken, and to be used.
+  #spans = new Uint16Array(0);
+  #spanMask = 0;
+  #nextTaken = 0;
+  #nextUsed = 0;
+  // The batch: the flags that will show it, and the slots that its chains occupy.
+  #firstFlagsAt = 0;
+  #firstFlags = 0;
+  #batchSlots = 0;
+
+  constructor(memory: GuestMemory) {
+    this.#memory = memory;
+  }
+
+  /** A queue of `size` slots begins; `ring` is a byte offset in the buffer. */
+  begin(ring: number, size: number): void {
+    this.#ring = ring;
+    this.#size = size;
+    if (this.#spans.length < size) this.#spans = new Uint16Array(2 ** Math.ceil(Math.log2(size)));
+    this.#spanMask = this.#spans.length - 1;
+    this.moveTo(0, true, 0);
+  }
+
+  /** Nothing is taken; the next used descriptor goes to `slot` in a turn of wrap counter `wrap`, and has number `usedIdx`. */
+  moveTo(slot: number, wrap: boolean, usedIdx: number): void {
+    this.#slot = slot;
+    this.#flags = wrap ? OWNER_BITS : 0;
+    this.published = usedIdx;
+    this.#nextTaken = usedIdx;
+    this.#nextUsed = usedIdx;
+    this.#batchSlots = 0;
+  }
+
+  /** True if all chains that were taken are used, and all that were used are published. */
+  get settled(): boolean {
+    return this.#nextTaken === this.published;
+  }
+
+  /** A chain of `span` slots was taken. */
+  taken(span: number): void {
+    this.#spans[this.#nextTaken & this.#spanMask] = span;
+    this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
+  }
+
+  /** `count` chains of one slot were taken. */
+  takenPlain(count: number): void {
+    const spans = this.#spans;
+    const mask = this.#spanMask;
+    const first = this.#nextTaken;
+    for (let i = 0; i < count; i++) spans[(first + i) & mask] = 1;
+    this.#nextTaken = (first + count) & 0xffff;
+  }
+
+  /** The last chain taken is given back; returns how many slots it has. */
+  givenBack(): number {
+    this.#nextTaken = (this.#nextTaken - 1) & 0xffff;
+    return this.#spans[this.#nextTaken & this.#spanMask]!;
+  }
+
+  /** Writes one used descriptor, over the first of the oldest chain that is taken and not used. */
+  push(id: number, lengthBytes: number): void {
+    const memory = this.#memory;
+    const slot = this.#slot;
+    const at = this.#ring + slot * DESC_BYTES;
+    memory.u32[(at + LEN_AT) >>> 2] = lengthBytes;
+    memory.u16[(at + ID_AT) >>> 1] = id;
+    // §2.8.3: WRITE says whether anything was written, and that the length means something.
+    const flags = lengthBytes === 0 ? this.#flags : this.#flags | WRITTEN;
+    if (this.#nextUsed === this.published) {
+      this.#firstFlagsAt = at + FLAGS_AT;
+      this.#firstFlags = flags;
+    } else {
+      memory.u16[(at + FLAGS_AT) >>> 1] = flags;
+    }
+    const span = this.#spans[this.#nextUsed & this.#spanMask]!;
+    this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
+    this.#advance(slot + span, span);
+  }
+
+  /**
+   * Writes used descriptors over the first `count` chains of a burst. The ids stand where the driver has put them, and the
+   * lengths, of which none is 0, whoever used writable chains. The flags are left, which are stored as in `push`.
+   */
+  pushBurst(burst: ChainBurst, count: number): void {
+    const { u16, u32 } = this.#memory;
+    const ring = this.#ring + this.#slot * DESC_BYTES;
+    const flags = burst.writable ? this.#flags | WRITTEN : this.#flags;
+    let done = 0;
+    if (this.#nextUsed === this.published) {
+      this.#firstFlagsAt = ring + FLAGS_AT;
+      this.#firstFlags = flags;
+      if (!burst.writable) u32[(ring + LEN_AT) >>> 2] = 0;
+      done = 1;
+    }
+    for (; done < count; done++) {
+      const at = ring + done * DESC_BYTES;
+      if (!burst.writable) u32[(at + LEN_AT) >>> 2] = 0;
+      u16[(at + FLAGS_AT) >>> 1] = flags;
+    }
+    this.#nextUsed = (this.#nextUsed + count) & 0xffff;
+    this.#advance(this.#slot + count, count);
+  }
+
+  /** The next used descriptor goes to `slot`, which may lie beyond the end of the ring; `span` slots were used. */
+  #advance(slot: number, span: number): void {
+    this.#batchSlots += span;
+    if (slot < this.#size) {
+      this.#slot = slot;
+    } else {
+      this.#slot = slot - this.#size;
+      this.#flags ^= OWNER_BITS;
+    }
+  }
+
+  /**
+   * Shows the driver all used descriptors that were written since the last time; returns how many slots their chains have,
+   * 0 if there are none.
+   *
+   * The race: the driver polls the slot after the last used descriptor that it knows (§2.8.2), which is the first of
+   * this batch, while the rest of the batch is written. The flags there are stored last, by an Atomics store, so that
+   * the driver that sees them sees all of the batch; the plain flags of the others mean nothing to it before.
+   */
+  publish(): number {
+    const slots = this.#batchSlots;
+    if (slots === 0) return 0;
+    this.published = this.#nextUsed;
+    this.#batchSlots = 0;
+    this.#memory.storeReleaseU16(this.#firstFlagsAt, this.#firstFlags);
+    return slots;
+  }
+}
