@@ -32,7 +32,7 @@ export class ThrottleCounters {
   latenessMaxNs = 0;
 }
 
-/** The registers and the state of one interrupt vector. What they mean is decided in throttle.ts. */
+/** The registers and the state of one interrupt vector. What they mean is decided in throttle-rules.ts. */
 export class InterruptVector {
   readonly index: number;
   readonly queues: QueueCause[] = [];

@@ -1,21 +1,13 @@
-import {
-  type InterruptSink,
-  NOTIFY_GUARD,
-  NOTIFY_LATENCY,
-  NOTIFY_URGENT,
-  NOTIFY_WAKE,
-  WAKE_GUARD,
-  WAKE_OVERFLOW,
-  WAKE_URGENT,
-} from "../interrupts.ts";
-import { CAUSE_KIND_CONFIG, CAUSE_KIND_RX, type CardObserver } from "../observer.ts";
+import { type InterruptSink, NOTIFY_LATENCY } from "../interrupts.ts";
+import { CAUSE_KIND_CONFIG, type CardObserver } from "../observer.ts";
 import { shownValue } from "../shown-value.ts";
 import { GUEST_ACTIVE, GUEST_IDLE } from "../spec/throttle-registers.ts";
-import { AttachedQueues, NO_VECTOR } from "./attached-queues.ts";
+import { AttachedQueues } from "./attached-queues.ts";
 import { InterruptDelivery } from "./interrupt-delivery.ts";
 import type { InterruptSource } from "./interrupt-source.ts";
 import { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
-import type { InterruptCount, QueueCause } from "./queue-cause.ts";
+import type { InterruptCount } from "./queue-cause.ts";
+import { ThrottleRules } from "./throttle-rules.ts";
 import { restoreThrottle, saveThrottle, type ThrottleState } from "./throttle-state.ts";
 import type { FilteredFrame } from "./urgent.ts";
 
@@ -45,6 +37,7 @@ export class Throttle {
   /** Scratch of `setGuestState`: which vectors had an active vCPU before the change. */
   readonly #wasServed: Uint8Array;
   readonly #delivery: InterruptDelivery;
+  readonly #rules: ThrottleRules;
 
   /** Throws RangeError unless 1 ≤ vectors ≤ 2048 and 1 ≤ vcpus ≤ 32. */
   constructor(vectors: number, vcpus: number, sink: InterruptSink, observer: CardObserver | null) {
@@ -59,6 +52,7 @@ export class Throttle {
     this.#attached = new AttachedQueues(this.vectors);
     this.#wasServed = new Uint8Array(vectors);
     this.#delivery = new InterruptDelivery(this.vectors, this.vcpus, sink);
+    this.#rules = new ThrottleRules(this.vcpus, this.#delivery, observer);
     this.#observer = observer;
   }
 
@@ -87,8 +81,8 @@ export class Throttle {
     const vcpu = this.#delivery.servedBy(after);
     if (vcpu.active) cause.waitingSinceNs = NEVER;
     else cause.waitingSinceNs = Math.min(cause.waitingSinceNs, cause.isUnread(vcpu.idle) ? nowNs : NEVER);
-    this.#evaluate(before, nowNs, false);
-    if (after !== before) this.#evaluate(after, nowNs, false);
+    this.#rules.evaluate(before, nowNs, false);
+    if (after !== before) this.#rules.evaluate(after, nowNs, false);
   }
 
   /** The queue was reset or disabled: nothing of its old life survives (R10). */
@@ -126,27 +120,14 @@ export class Throttle {
   published(queue: number, fromUsedIdx: number, frames: number, urgent: boolean, nowNs: number): void {
     const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
-    const vector = this.#attached.vectorOf(cause);
-    this.#latch(vector, cause, fromUsedIdx, frames, nowNs);
-
-    const vcpu = this.#delivery.servedBy(vector);
-    // R9: a frame for an inactive guest waits whether or not the driver asked for interrupts: it may have been cut off
-    // in mid-poll, with interrupts off. A transmit completion waits only if asked for, and only while the guest idles (R16).
-    if (!vcpu.active && (cause.kind === CAUSE_KIND_RX || (vcpu.idle && cause.pending))) {
-      cause.waitingSinceNs = Math.min(cause.waitingSinceNs, nowNs);
-    }
-    if (cause.kind === CAUSE_KIND_RX) this.#countCoalesced(vector, vcpu);
-    this.#evaluate(vector, nowNs, cause.kind === CAUSE_KIND_RX);
-    if (urgent) this.#bypass(vector, cause, vcpu, nowNs);
+    this.#rules.published(this.#attached.vectorOf(cause), cause, fromUsedIdx, frames, urgent, nowNs);
   }
 
   /** A frame was dropped for want of a buffer on receive queue `queue`: a reason to look at the guard (R5). */
   starved(queue: number, nowNs: number): void {
     const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
-    const vector = this.#attached.vectorOf(cause);
-    this.#countCoalesced(vector, this.#delivery.servedBy(vector));
-    this.#evaluate(vector, nowNs, true);
+    this.#rules.starved(this.#attached.vectorOf(cause), nowNs);
   }
 
   /** The guest's own coalescing of `queue` (virtio 1.4 §5.1.9.5.10); what is due under the new setting goes at once (R12). */
@@ -154,7 +135,7 @@ export class Throttle {
     const cause = this.#attached.causeOf(queue);
     if (cause === undefined) return;
     cause.setCoalescing(maxUsecs, maxPackets, nowNs);
-    this.#evaluate(this.#attached.vectorOf(cause), nowNs, false);
+    this.#rules.evaluate(this.#attached.vectorOf(cause), nowNs, false);
   }
 
   /** The driver masks a vector, or unmasks it (MSI-X). R9: its causes stay, and what is due then goes at once. */
@@ -189,9 +170,9 @@ export class Throttle {
       const vector = this.vectors[i]!;
       const isServed = this.#delivery.servedBy(vector).active;
       const wasServed = this.#wasServed[i] === 1;
-      if (isServed && !wasServed) this.#activated(vector, endsWake, nowNs);
-      else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
-      else if (!isServed && vector.target === vcpu) this.#turnedIdle(vector, nowNs);
+      if (isServed && !wasServed) this.#rules.activated(vector, endsWake, nowNs);
+      else if (wasServed && !isServed) this.#rules.deactivated(vector, nowNs);
+      else if (!isServed && vector.target === vcpu) this.#rules.turnedIdle(vector, nowNs);
     }
   }
 
@@ -241,7 +222,7 @@ export class Throttle {
     this.#delivery.suspended = false;
     for (const vector of this.vectors) {
       if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
-      this.#evaluate(vector, nowNs, true);
+      this.#rules.evaluate(vector, nowNs, true);
     }
   }
 
@@ -270,7 +251,7 @@ export class Throttle {
       if (vector.deadlineNs > nowNs) continue;
       this.latenessNs = nowNs - vector.deadlineNs;
       vector.counters.latenessMaxNs = Math.max(vector.counters.latenessMaxNs, this.latenessNs);
-      this.#evaluate(vector, nowNs, false);
+      this.#rules.evaluate(vector, nowNs, false);
       this.latenessNs = 0;
     }
   }
@@ -285,7 +266,7 @@ export class Throttle {
   /** A register of `vector` was written: what is due under the new value goes at once (R8). RX_FREE_MIN asks for `guard` (R5). */
   reprogrammed(vector: InterruptVector, guard: boolean, nowNs: number): void {
     if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
-    this.#evaluate(vector, nowNs, guard);
+    this.#rules.evaluate(vector, nowNs, guard);
   }
 
   /** TARGET or REDIRECT was written: the vector may be served by a vCPU of another state from now on (R14). */
@@ -294,10 +275,10 @@ export class Throttle {
     vector.target = target;
     vector.redirectMask = redirectMask;
     const isServed = this.#delivery.servedBy(vector).active;
-    if (isServed && !wasServed) this.#activated(vector, false, nowNs);
-    else if (wasServed && !isServed) this.#deactivated(vector, nowNs);
-    else if (isServed) this.#evaluate(vector, nowNs, false);
-    else this.#turnedIdle(vector, nowNs);
+    if (isServed && !wasServed) this.#rules.activated(vector, false, nowNs);
+    else if (wasServed && !isServed) this.#rules.deactivated(vector, nowNs);
+    else if (isServed) this.#rules.evaluate(vector, nowNs, false);
+    else this.#rules.turnedIdle(vector, nowNs);
   }
 
   /** ITR_COUNT: ns left of the interval that runs now. */
@@ -319,111 +300,5 @@ export class Throttle {
   restoreState(state: ThrottleState, suspended: boolean, nowNs: number): void {
     this.#delivery.suspended = suspended;
     restoreThrottle(this, this.#attached, state, nowNs);
-  }
-
-  // --- the rules -----------------------------------------------------------------------------------------------------
-
-  /** R9: whether the batch crosses the driver's event is decided here, once, and remembered. */
-  #latch(vector: InterruptVector, cause: QueueCause, fromUsedIdx: number, frames: number, nowNs: number): void {
-    if (cause.vector === NO_VECTOR) return;
-    if (cause.pending) vector.counters.causesCoalesced++;
-    else if (cause.source.wantsInterrupt(fromUsedIdx)) {
-      cause.latch(fromUsedIdx, nowNs);
-      this.#observer?.cause(vector.index, cause.queue, cause.kind, nowNs);
-    }
-    if (cause.pending) cause.add((cause.source.usedIdx - fromUsedIdx) & 0xffff, frames, nowNs);
-  }
-
-  /** R2: a frame written or dropped that would have been a reason to wake, had none been outstanding. */
-  #countCoalesced(vector: InterruptVector, vcpu: VcpuPresence): void {
-    if (vcpu.wakeOutstanding && vector.guardTripped(false)) vector.counters.wakesCoalesced++;
-  }
-
-  /** Sends what is due on `vector` and sets its deadline anew. `lookAtGuard`: one of R5's occasions. */
-  #evaluate(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
-    vector.deadlineNs = NEVER;
-    if (this.#delivery.suspended) return;
-    const vcpu = this.#delivery.servedBy(vector);
-    if (vcpu.active) this.#evaluateActive(vector, nowNs, lookAtGuard);
-    else this.#evaluateInactive(vector, vcpu, nowNs, lookAtGuard);
-  }
-
-  #evaluateActive(vector: InterruptVector, nowNs: number, lookAtGuard: boolean): void {
-    const readyNs = vector.earliestReadyNs();
-    // R1: no cause, no deadline. R9: a mask keeps the cause.
-    if (readyNs === NEVER || vector.masked) return;
-    // R3 and R12.
-    let dueNs = Math.max(vector.lastNotifyNs + vector.latencyNs, readyNs);
-    // R7: what would fall behind the end of the slice comes before it. A slice end that has passed says nothing.
-    if (nowNs <= vector.sliceEndNs && dueNs > vector.sliceEndNs) dueNs = vector.sliceEndNs;
-    if (dueNs <= nowNs) this.#delivery.notify(vector, NOTIFY_LATENCY, nowNs);
-    else if (lookAtGuard && vector.guardTripped(true)) this.#delivery.notify(vector, NOTIFY_GUARD, nowNs);
-    else vector.deadlineNs = dueNs;
-  }
-
-  #evaluateInactive(vector: InterruptVector, vcpu: VcpuPresence, nowNs: number, lookAtGuard: boolean): void {
-    const waitingSinceNs = vector.waitingSinceNs();
-    if (waitingSinceNs === NEVER) return;
-    // R2: one wake at a time, and R4: no interval runs meanwhile.
-    if (vcpu.wakeOutstanding) return;
-    if (lookAtGuard && vector.guardTripped(false)) {
-      this.#delivery.wake(vector, WAKE_GUARD, nowNs);
-      return;
-    }
-    // R4 and R7: from the first frame, or from the deactivation if one waited then. R16: the idle are not kept waiting.
-    const dueNs = Math.max(waitingSinceNs, vcpu.deactivatedAtNs) + (vcpu.idle ? vector.latencyNs : vector.overflowNs);
-    if (dueNs <= nowNs) this.#delivery.wake(vector, WAKE_OVERFLOW, nowNs);
-    else vector.deadlineNs = dueNs;
-  }
-
-  /** R6. */
-  #activated(vector: InterruptVector, endsWake: boolean, nowNs: number): void {
-    for (const cause of vector.queues) {
-      cause.waitingSinceNs = NEVER;
-      // The driver was cut off in mid-poll and goes on polling: it will see the entries by itself.
-      if (cause.pending && !cause.stillWanted()) {
-        cause.drop();
-        vector.counters.causesSuppressed++;
-      }
-    }
-    vector.deadlineNs = NEVER;
-    if (this.#delivery.suspended) return;
-    if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
-    if (endsWake && !vector.masked && vector.hasPendingQueue()) this.#delivery.notify(vector, NOTIFY_WAKE, nowNs);
-    else this.#evaluate(vector, nowNs, false);
-  }
-
-  /** R7. */
-  #deactivated(vector: InterruptVector, nowNs: number): void {
-    const vcpu = this.#delivery.servedBy(vector);
-    for (const cause of vector.queues) cause.waitingSinceNs = cause.isUnread(vcpu.idle) ? nowNs : NEVER;
-    if (vector.configPending) this.#delivery.notifyConfig(vector, nowNs);
-    this.#evaluate(vector, nowNs, true);
-  }
-
-  /** An inactive guest may have changed between preempted and idle: another interval, and other causes, count then (R16). */
-  #turnedIdle(vector: InterruptVector, nowNs: number): void {
-    const { idle } = this.vcpus[vector.target]!;
-    for (const cause of vector.queues) {
-      if (cause.kind === CAUSE_KIND_RX) continue;
-      cause.waitingSinceNs = idle && cause.pending ? Math.min(cause.waitingSinceNs, nowNs) : NEVER;
-    }
-    this.#evaluate(vector, nowNs, false);
-  }
-
-  /** R11: past both intervals while credits last; not where the interval has let it through already. */
-  #bypass(vector: InterruptVector, cause: QueueCause, vcpu: VcpuPresence, nowNs: number): void {
-    if (this.#delivery.suspended) return;
-    if (vcpu.active) {
-      if (cause.pending && !vector.masked && vector.urgent.take(nowNs)) {
-        vector.deadlineNs = NEVER;
-        this.#delivery.notify(vector, NOTIFY_URGENT, nowNs);
-      }
-    } else if (vcpu.wakeOutstanding) {
-      vector.counters.wakesCoalesced++;
-    } else if (vector.urgent.take(nowNs)) {
-      vector.deadlineNs = NEVER;
-      this.#delivery.wake(vector, WAKE_URGENT, nowNs);
-    }
   }
 }
