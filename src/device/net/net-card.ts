@@ -119,8 +119,9 @@ export class NetCard implements FaultSink {
    * Carries out control commands, sends, receives, and fires what the throttle has due: at most `budgetFrames` chains
    * of each queue, and as many frames off the wire. Returns how many there were; 0 if called from inside a poll.
    * `nowNs` must not decrease from call to call.
-   * @throws RangeError unless `nowNs` is a number and `budgetFrames` at least 1; and what the port, the sink or the observer
-   * throws: what was used before is published then, and the next poll goes on
+   * @throws RangeError unless `nowNs` is a number and `budgetFrames` at least 1; and what the port, the sink, the observer
+   * or the memory's parts throw: what was used before is published then, the chains at hand are given back, and the next
+   * poll goes on
    */
   poll(nowNs: number, budgetFrames: number): number {
     if (!(budgetFrames >= 1) || Number.isNaN(nowNs)) {

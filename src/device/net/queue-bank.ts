@@ -237,6 +237,7 @@ export class QueueBank {
 
   /** The same when somebody has thrown who was called, and may throw again: the first error is the one to be told. */
   finishAfterError(nowNs: number): void {
+    for (const path of this.#paths) path.giveBack();
     for (const path of this.#paths) {
       try {
         path.finish(nowNs);

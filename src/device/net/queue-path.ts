@@ -38,6 +38,8 @@ export interface PathContext {
 export interface QueuePath {
   /** Serves another queue from here on: the driver has chosen the other kind of ring. */
   attach(queue: Virtqueue): void;
+  /** Gives back what is taken and not used: somebody who was called for it has thrown. */
+  giveBack(): void;
   /** Publishes the batch, if there is one, and lets the throttle know. */
   finish(nowNs: number): void;
   /** Forgets the batch: the queue was reset. */

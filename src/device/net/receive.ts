@@ -157,7 +157,14 @@ export class ReceivePath implements QueuePath {
     if ((frame.flags | this.#reportsHash) === 0) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
     else this.#writeHeader(frame, offset);
     // The copy comes last: what V8 knows of these objects does not outlive a call.
-    memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
+    try {
+      memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
+    } catch (error) {
+      // A frame that is not whole is not delivered.
+      this.#burstBytes -= lengthBytes;
+      burst.next = next;
+      throw error;
+    }
   }
 
   /** Writes the header of a frame that is delivered in one piece. */
@@ -260,6 +267,11 @@ export class ReceivePath implements QueuePath {
       this.finish(nowNs);
     }
     return true;
+  }
+
+  giveBack(): void {
+    this.settle();
+    this.#queue.rewind(this.#queue.inHand);
   }
 
   finish(nowNs: number): void {

@@ -143,9 +143,10 @@ export class TransmitPath implements QueuePath {
     while (at < burst.end) {
       const offset = burst.offsets[at]!;
       const lengthBytes = burst.lengths[at]!;
+      const fault = this.#gatherOne(offset, lengthBytes);
       at++;
       burst.next = at;
-      this.#deal(this.#gatherOne(offset, lengthBytes), nowNs);
+      this.#deal(fault, nowNs);
     }
     this.#settle();
     return at;
@@ -165,6 +166,11 @@ export class TransmitPath implements QueuePath {
   #settle(): void {
     this.#statistics.buffers += this.#burst.next;
     this.#batch += this.#burst.settle(this.#queue);
+  }
+
+  giveBack(): void {
+    this.#settle();
+    this.#queue.rewind(this.#queue.inHand);
   }
 
   finish(nowNs: number): void {

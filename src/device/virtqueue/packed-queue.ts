@@ -90,6 +90,10 @@ export class PackedQueue implements Virtqueue {
     return this.#armed;
   }
 
+  get inHand(): number {
+    return this.#used.inHand;
+  }
+
   /** Available chains that the last `refresh` has seen and that are not taken. */
   get cachedFree(): number {
     return this.#scan.chains;

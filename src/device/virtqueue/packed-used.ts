@@ -69,6 +69,11 @@ export class PackedUsed {
     this.#batchSlots = 0;
   }
 
+  /** Chains that are taken and not used. */
+  get inHand(): number {
+    return (this.#nextTaken - this.#nextUsed) & 0xffff;
+  }
+
   /** True if all chains that were taken are used, and all that were used are published. */
   get settled(): boolean {
     return this.#nextTaken === this.published;

@@ -90,6 +90,10 @@ export class SplitQueue implements Virtqueue {
     return (this.#nextUsed - this.usedIdx) & 0xffff;
   }
 
+  get inHand(): number {
+    return (this.#nextAvail - this.#nextUsed) & 0xffff;
+  }
+
   /** Available chains that the last load of `avail.idx` has shown and that are not taken. */
   get cachedFree(): number {
     return (this.#availIdx - this.#nextAvail) & 0xffff;

@@ -43,6 +43,8 @@ export interface Virtqueue extends InterruptSource {
   readonly armed: boolean;
   /** Available chains that the last look at the ring has shown and that are not taken. */
   readonly cachedFree: number;
+  /** Chains that are taken and not used. */
+  readonly inHand: number;
 
   /**
    * Takes over the driver's setup, all indices 0; touches no guest memory. Returns FAULT_QUEUE_SETUP, and stays

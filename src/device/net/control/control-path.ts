@@ -77,6 +77,10 @@ export class ControlPath implements QueuePath {
     return chains;
   }
 
+  giveBack(): void {
+    this.#queue.rewind(this.#queue.inHand);
+  }
+
   finish(nowNs: number): void {
     if (this.#batch === 0) return;
     const commands = this.#batch;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { CardMachine, frameOf, REG, RUNNING, RX, TX } from "../../../rings/card-machine.ts";
+import type { GuestMemory } from "../../../../src/device/index.ts";
+import { CardMachine, frameOf, PLAIN_FEATURES, REG, RUNNING, RX, TX } from "../../../rings/card-machine.ts";
 import { SplitDriver } from "../../../rings/split-driver.ts";
 
 const FAILED = 128;
@@ -14,6 +15,18 @@ function atCall(n: number, action: () => void): () => void {
   return () => {
     calls++;
     if (calls === n) action();
+  };
+}
+
+/** Lets the `n`th copy into the guest's memory, or out of it, end halfway, as an embedder's own copy function may. */
+function breakCopy(memory: GuestMemory, direction: "copyIn" | "copyOut", n: number): void {
+  const whole: (...args: unknown[]) => void = memory[direction].bind(memory) as never;
+  let calls = 0;
+  memory[direction] = (...args: unknown[]) => {
+    calls++;
+    if (calls !== n) return whole(...args);
+    whole(...args.slice(0, 3), Number(args[3]) >> 1);
+    onFire();
   };
 }
 
@@ -77,6 +90,85 @@ describe.each([true, false])("a poll out of which an error comes (observer: %s)"
       each.poll();
       expect(each.rx.takeUsed()).toEqual([{ head: at - 1, length: 73 }]);
     }
+  });
+
+  test.each([1, 2, 4])("in the copy of frame %i out of the guest: none is lost, and none is sent twice", (at) => {
+    const machine = new CardMachine({ observed }).bringUp();
+    offerFrames(machine, 6);
+    breakCopy(machine.memory, "copyOut", at);
+    expect(() => machine.poll()).toThrow(FIRE);
+    expect(machine.tx.takeUsed().map(({ head }) => head)).toEqual([0, 1, 2, 3, 4, 5].slice(0, at - 1));
+    const other = restored(machine, observed);
+    for (const each of [machine, other]) {
+      each.poll();
+      expect(each.tx.takeUsed().map(({ head }) => head)).toEqual([0, 1, 2, 3, 4, 5].slice(at - 1));
+    }
+    const sent = [0, 1, 2, 3, 4, 5].map((seed) => frameOf(60, seed));
+    expect(machine.port.sent).toEqual(sent);
+    expect(other.port.sent).toEqual(sent.slice(at - 1));
+  });
+
+  test.each([1, 2, 4])("in the copy of frame %i into the guest: the driver is shown no half of it", (at) => {
+    const machine = new CardMachine({ observed }).bringUp();
+    // Buffers are taken ahead once a batch has shown how many there will be.
+    offerArrivals(machine, 6);
+    machine.poll();
+    machine.rx.takeUsed();
+    for (let i = 0; i < 6; i++) machine.rx.offer(i);
+    machine.rx.publish();
+    const { frames, bytes, buffers } = machine.card.statistics.queues[RX]!;
+    for (let i = 0; i < 6; i++) machine.port.arrivals.push({ bytes: frameOf(60, i) });
+    breakCopy(machine.memory, "copyIn", at);
+    expect(() => machine.poll()).toThrow(FIRE);
+    expect(machine.rx.takeUsed()).toHaveLength(at - 1);
+    expect(machine.card.statistics.queues[RX]).toMatchObject({
+      frames: frames + at - 1,
+      bytes: bytes + 60 * (at - 1),
+      buffers: buffers + at - 1,
+    });
+    const other = restored(machine, observed);
+    machine.port.arrivals.length = 0;
+    for (const each of [machine, other]) {
+      expect(each.card.freeReceiveBuffers).toBe(8 - (at - 1));
+      each.port.arrivals.push({ bytes: frameOf(61) });
+      each.poll();
+      expect(each.rx.takeUsed()).toEqual([{ head: [6, 7, 0, 1][at - 1], length: 73 }]);
+    }
+  });
+
+  test("in the midst of a frame that is spread over several buffers: all of them stay the card's", () => {
+    const machine = new CardMachine({ observed }).bringUp();
+    machine.offerReceiveBuffers([100, 100, 100, 100]);
+    machine.port.arrivals.push({ bytes: frameOf(250) });
+    breakCopy(machine.memory, "copyIn", 3);
+    expect(() => machine.poll()).toThrow(FIRE);
+    expect(machine.rx.takeUsed()).toEqual([]);
+    const other = restored(machine, observed);
+    for (const each of [machine, other]) {
+      expect(each.card.freeReceiveBuffers).toBe(4);
+      each.port.arrivals.push({ bytes: frameOf(250) });
+      each.poll();
+      expect(each.rx.takeUsed().map(({ length }) => length)).toEqual([100, 100, 62]);
+    }
+  });
+
+  test.each([1, 2, 4])("of the translator, asked for chain %i: it is sent later", (at) => {
+    let asked: (() => void) | null = null;
+    const translate = (address: number): number => {
+      asked?.();
+      return address;
+    };
+    const machine = new CardMachine({ observed, translator: { translate, runBytes: 2 ** 30 } }).bringUp([
+      ...PLAIN_FEATURES,
+      "ACCESS_PLATFORM",
+    ]);
+    offerFrames(machine, 6);
+    asked = atCall(at, onFire);
+    expect(() => machine.poll()).toThrow(FIRE);
+    machine.card.saveState(machine.nowNs);
+    machine.poll();
+    expect(machine.tx.takeUsed().map(({ head }) => head)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(machine.port.sent).toEqual([0, 1, 2, 3, 4, 5].map((seed) => frameOf(60, seed)));
   });
 
   test("of the interrupt sink too, which throws again: every queue is in order, and the first error comes out", () => {

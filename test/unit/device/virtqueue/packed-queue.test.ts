@@ -264,13 +264,16 @@ describe("looking ahead", () => {
     begin(3);
     offer(0, 2);
     use();
+    expect(queue.inHand).toBe(0);
     queue.publish();
     driver.takeUsed();
     offer(1, 2);
     offer(2);
     queue.take(chain);
     queue.take(chain);
+    expect(queue.inHand).toBe(2);
     queue.rewind(2);
+    expect(queue.inHand).toBe(0);
     expect(queue.cachedFree).toBe(2);
     expect(queue.refresh()).toBe(2);
     expect([use(), use()]).toEqual([1, 2]);

@@ -168,7 +168,9 @@ describe("taking chains", () => {
     expect(queue.take(chain)).toBe(CHAIN);
     expect(queue.take(chain)).toBe(CHAIN);
     expect(queue.cachedFree).toBe(0);
+    expect(queue.inHand).toBe(2);
     queue.rewind(2);
+    expect(queue.inHand).toBe(0);
     expect(queue.cachedFree).toBe(2);
     driver.setDescriptor(0, { address: 0x3000, length: 7, flags: 2 });
     expect(queue.take(chain)).toBe(CHAIN);
@@ -394,6 +396,7 @@ describe("used elements", () => {
     }
     expect(driver.usedIdx).toBe(0);
     expect(queue.unpublished).toBe(2);
+    expect(queue.inHand).toBe(0);
     expect(queue.usedIdx).toBe(0);
     queue.publish();
     expect(queue.unpublished).toBe(0);
