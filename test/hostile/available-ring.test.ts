@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../src/device/index.ts";
-import { BUFFERS, CardMachine, frameOf, NEEDS_RESET, RX, TX } from "../rings/card-machine.ts";
+import { BUFFERS, CardMachine, DEVICE_NEEDS_RESET, frameOf, RX, TX } from "../rings/card-machine.ts";
 import { WRITE } from "../rings/split-driver.ts";
 import { withinBounds, worksAfterReset } from "./survival.ts";
 
@@ -21,7 +21,7 @@ describe.each(QUEUES)("on the %s queue", (_, queue) => {
     const machine = new CardMachine().bringUp(undefined, SIZE);
     machine.queues[queue]!.publish(idx);
     withinBounds(machine, [], () => provoke(machine, queue));
-    expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+    expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
     expect(FAULTS[machine.faults[0]!.code]!.name).toBe("avail-idx");
     // Bounded: once, and not again at every poll (case 28).
     for (let i = 0; i < 5; i++) provoke(machine, queue);
@@ -37,7 +37,7 @@ describe.each(QUEUES)("on the %s queue", (_, queue) => {
     machine.receive(frameOf(60));
     machine.queues[queue]!.publish(0);
     for (let i = 0; i < SIZE; i++) provoke(machine, queue);
-    expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+    expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
     worksAfterReset(machine);
   });
 
@@ -46,7 +46,7 @@ describe.each(QUEUES)("on the %s queue", (_, queue) => {
     machine.queues[queue]!.offer(head);
     machine.queues[queue]!.publish();
     withinBounds(machine, [], () => provoke(machine, queue));
-    expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+    expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
     expect(FAULTS[machine.faults[0]!.code]!.name).toBe("head-out-of-range");
     worksAfterReset(machine);
   });

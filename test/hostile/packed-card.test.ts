@@ -5,10 +5,10 @@ import {
   CANARY,
   CardMachine,
   CTRL,
+  DEVICE_NEEDS_RESET,
   type Feature,
   frameOf,
   HEADER_BYTES,
-  NEEDS_RESET,
   PLAIN_FEATURES,
   REG,
   RUNNING,
@@ -144,7 +144,7 @@ describe("a card with packed rings", () => {
       const { machine, rings } = packedMachine();
       attack(rings[queue]!);
       stir(machine);
-      expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+      expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
       expect(machine.faults.at(-1)!.queue).toBe(queue);
       expect(FAULTS[machine.faults.at(-1)!.code]!.name).toBe("chain-unended");
       worksAfterReset(machine);

@@ -3,12 +3,12 @@ import { FAULTS } from "../../src/device/index.ts";
 import {
   ACKNOWLEDGE,
   CardMachine,
+  DEVICE_NEEDS_RESET,
   DRIVER,
   DRIVER_OK,
   FEATURES_OK,
   frameOf,
   MAC,
-  NEEDS_RESET,
   PLAIN_FEATURES,
   REG,
   RUNNING,
@@ -124,7 +124,7 @@ describe("case 22: negotiation", () => {
     for (let value = 0; value < 256; value++) {
       const machine = new CardMachine();
       machine.write(REG.STATUS, value);
-      expect(machine.status & NEEDS_RESET).toBe(0);
+      expect(machine.status & DEVICE_NEEDS_RESET).toBe(0);
       expect(machine.status & DRIVER_OK, `status ${value}`).toBe(0);
       machine.poll();
       machine.bringUp();

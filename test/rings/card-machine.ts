@@ -13,61 +13,34 @@ import {
   NetCard,
   type NetCardOptions,
 } from "../../src/device/index.ts";
+import {
+  ACKNOWLEDGE,
+  DRIVER,
+  DRIVER_OK,
+  FEATURE_BIT,
+  FEATURES_OK,
+  type Feature,
+} from "../conformance/harness/numbers.ts";
 import { SplitDriver } from "./split-driver.ts";
+
+export {
+  ACKNOWLEDGE,
+  ALL_FEATURES,
+  DEVICE_NEEDS_RESET,
+  DRIVER,
+  DRIVER_OK,
+  FAILED,
+  FEATURE_BIT,
+  FEATURES_OK,
+  type Feature,
+  RUNNING,
+  SUSPEND,
+} from "../conformance/harness/numbers.ts";
 
 export const RX = 0;
 export const TX = 1;
 export const CTRL = 2;
 
-// Feature bits, §5.1.3 and §6.
-export const BIT = {
-  CSUM: 0,
-  GUEST_CSUM: 1,
-  CTRL_GUEST_OFFLOADS: 2,
-  MTU: 3,
-  MAC: 5,
-  GUEST_TSO4: 7,
-  GUEST_TSO6: 8,
-  GUEST_ECN: 9,
-  GUEST_UFO: 10,
-  HOST_TSO4: 11,
-  HOST_TSO6: 12,
-  HOST_ECN: 13,
-  HOST_UFO: 14,
-  MRG_RXBUF: 15,
-  STATUS: 16,
-  CTRL_VQ: 17,
-  CTRL_RX: 18,
-  CTRL_VLAN: 19,
-  CTRL_RX_EXTRA: 20,
-  GUEST_ANNOUNCE: 21,
-  MQ: 22,
-  CTRL_MAC_ADDR: 23,
-  RING_INDIRECT_DESC: 28,
-  RING_EVENT_IDX: 29,
-  VERSION_1: 32,
-  ACCESS_PLATFORM: 33,
-  RING_PACKED: 34,
-  IN_ORDER: 35,
-  ORDER_PLATFORM: 36,
-  NOTIFICATION_DATA: 38,
-  NOTIF_CONFIG_DATA: 39,
-  RING_RESET: 40,
-  SUSPEND: 43,
-  DEVICE_STATS: 50,
-  VQ_NOTF_COAL: 52,
-  NOTF_COAL: 53,
-  GUEST_USO4: 54,
-  GUEST_USO6: 55,
-  HOST_USO: 56,
-  HASH_REPORT: 57,
-  GUEST_HDRLEN: 59,
-  RSS: 60,
-  STANDBY: 62,
-  SPEED_DUPLEX: 63,
-} as const;
-export type Feature = keyof typeof BIT;
-export const ALL_FEATURES = Object.keys(BIT) as Feature[];
 /** What a driver without offloads, filters and several pairs accepts. */
 export const PLAIN_FEATURES: readonly Feature[] = [
   "MTU",
@@ -115,17 +88,6 @@ export const REG = {
   CONFIG_GENERATION: 0x0fc,
   CONFIG: 0x100,
 } as const;
-
-// Status bits, §2.1.
-export const ACKNOWLEDGE = 1;
-export const DRIVER = 2;
-export const DRIVER_OK = 4;
-export const FEATURES_OK = 8;
-export const SUSPEND = 16;
-export const NEEDS_RESET = 64;
-export const FAILED = 128;
-/** All bits of a card that runs. */
-export const RUNNING = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 
 export const HEADER_BYTES = 12;
 export const CANARY = 0xa5;
@@ -297,7 +259,7 @@ export class CardMachine {
     this.write(REG.STATUS, ACKNOWLEDGE | DRIVER);
     for (const word of [0, 1]) {
       let bits = 0;
-      for (const name of features) if (BIT[name] >>> 5 === word) bits |= 1 << (BIT[name] & 31);
+      for (const name of features) if (FEATURE_BIT[name] >>> 5 === word) bits |= 1 << (FEATURE_BIT[name] & 31);
       this.write(REG.DRIVER_FEATURES_SEL, word);
       this.write(REG.DRIVER_FEATURES, bits >>> 0);
     }

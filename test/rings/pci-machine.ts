@@ -14,7 +14,7 @@ import {
   PciTransport,
   type PciTransportOptions,
 } from "../../src/device/index.ts";
-import { BIT, type Feature, PLAIN_FEATURES } from "./card-machine.ts";
+import { FEATURE_BIT, type Feature, PLAIN_FEATURES } from "./card-machine.ts";
 import { SplitDriver, WRITE } from "./split-driver.ts";
 
 export const MESSAGE_ADDRESS = 0xfee0_1000;
@@ -177,7 +177,7 @@ export class PciMachine {
     this.status = 3;
     for (const word of [0, 1]) {
       let bits = 0;
-      for (const name of features) if (BIT[name] >>> 5 === word) bits |= 1 << (BIT[name] & 31);
+      for (const name of features) if (FEATURE_BIT[name] >>> 5 === word) bits |= 1 << (FEATURE_BIT[name] & 31);
       this.setCommon(COMMON.DRIVER_FEATURE_SELECT, 4, word);
       this.setCommon(COMMON.DRIVER_FEATURE, 4, bits >>> 0);
     }

@@ -2,14 +2,14 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { DeviceStatus } from "../../../../src/device/net/device-status.ts";
 import { FeatureNegotiation } from "../../../../src/device/net/features.ts";
-import { BIT } from "../../../rings/card-machine.ts";
+import { FEATURE_BIT } from "../../../rings/card-machine.ts";
 
 const ACK = 1;
 const DRIVER = 2;
 const DRIVER_OK = 4;
 const FEATURES_OK = 8;
 const SUSPEND = 16;
-const NEEDS_RESET = 64;
+const DEVICE_NEEDS_RESET = 64;
 const FAILED = 128;
 const RUNNING = ACK | DRIVER | FEATURES_OK | DRIVER_OK;
 
@@ -26,7 +26,7 @@ let status: DeviceStatus;
 
 beforeEach(() => {
   features = new FeatureNegotiation();
-  features.accept(1, (1 << (BIT.VERSION_1 - 32)) | (1 << (BIT.SUSPEND - 32)));
+  features.accept(1, (1 << (FEATURE_BIT.VERSION_1 - 32)) | (1 << (FEATURE_BIT.SUSPEND - 32)));
   status = new DeviceStatus(features);
 });
 
@@ -96,7 +96,7 @@ describe("bits out of order", () => {
   });
 
   test("DEVICE_NEEDS_RESET is the device's own, and unknown bits are nobody's", () => {
-    status.write(ACK | NEEDS_RESET | 32 | 0xffff00);
+    status.write(ACK | DEVICE_NEEDS_RESET | 32 | 0xffff00);
     expect(status.value).toBe(ACK);
   });
 });
@@ -105,7 +105,7 @@ describe("DEVICE_NEEDS_RESET and FAILED", () => {
   test("end the use of buffers, until a reset (STATUS-2)", () => {
     run();
     status.needReset();
-    expect(status.value).toBe(RUNNING | NEEDS_RESET);
+    expect(status.value).toBe(RUNNING | DEVICE_NEEDS_RESET);
     expect(status.live).toBe(false);
     expect(status.owesResetNotice).toBe(true);
     expect(status.write(RUNNING)).toBe(NONE);
@@ -159,7 +159,7 @@ describe("SUSPEND", () => {
   });
 
   test("is ignored if the feature was not negotiated", () => {
-    features.accept(1, 1 << (BIT.VERSION_1 - 32));
+    features.accept(1, 1 << (FEATURE_BIT.VERSION_1 - 32));
     run();
     expect(status.write(RUNNING | SUSPEND)).toBe(NONE);
     expect(status.value).toBe(RUNNING);

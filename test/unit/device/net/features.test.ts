@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { FEATURES } from "../../../../src/device/net/feature-table.ts";
 import { FeatureNegotiation } from "../../../../src/device/net/features.ts";
-import { ALL_FEATURES, BIT, type Feature } from "../../../rings/card-machine.ts";
+import { ALL_FEATURES, FEATURE_BIT, type Feature } from "../../../rings/card-machine.ts";
 
 function words(names: readonly Feature[]): [number, number] {
   const result: [number, number] = [0, 0];
   for (const name of names) {
-    const word = BIT[name] >>> 5;
-    result[word] = (result[word]! | (1 << (BIT[name] & 31))) >>> 0;
+    const word = FEATURE_BIT[name] >>> 5;
+    result[word] = (result[word]! | (1 << (FEATURE_BIT[name] & 31))) >>> 0;
   }
   return result;
 }
@@ -72,13 +72,13 @@ describe("the offered set", () => {
     expect([negotiation.offeredWord(0), negotiation.offeredWord(1)]).toEqual(words(ALL_FEATURES));
     expect(negotiation.offeredWord(2)).toBe(0);
     expect(negotiation.offeredWord(0xffffffff)).toBe(0);
-    expect(Object.fromEntries(FEATURES.map(({ name, bit }) => [name, bit]))).toEqual(BIT);
-    expect(new FeatureNegotiation().isOffered(BIT.VERSION_1)).toBe(true);
+    expect(Object.fromEntries(FEATURES.map(({ name, bit }) => [name, bit]))).toEqual(FEATURE_BIT);
+    expect(new FeatureNegotiation().isOffered(FEATURE_BIT.VERSION_1)).toBe(true);
   });
 
   test("leaves out STANDBY and NOTIF_CONFIG_DATA unless they are asked for", () => {
     const bits = (negotiation: FeatureNegotiation) =>
-      [BIT.STANDBY, BIT.NOTIF_CONFIG_DATA].map((b) => negotiation.isOffered(b));
+      [FEATURE_BIT.STANDBY, FEATURE_BIT.NOTIF_CONFIG_DATA].map((b) => negotiation.isOffered(b));
     expect(bits(new FeatureNegotiation())).toEqual([false, false]);
     expect(bits(new FeatureNegotiation({ extra: ["STANDBY", "NOTIF_CONFIG_DATA"] }))).toEqual([true, true]);
     const negotiation = new FeatureNegotiation();
@@ -95,10 +95,12 @@ describe("the offered set", () => {
     const all = new FeatureNegotiation();
     for (const withheld of ALL_FEATURES.filter((name) => name !== "VERSION_1")) {
       const negotiation = new FeatureNegotiation({ withhold: [withheld] });
-      const left = ALL_FEATURES.filter((name) => all.isOffered(BIT[name]) && !completed([name]).includes(withheld));
+      const left = ALL_FEATURES.filter(
+        (name) => all.isOffered(FEATURE_BIT[name]) && !completed([name]).includes(withheld),
+      );
       // Of HOST_ECN and GUEST_ECN one of two remains.
       for (const [name, either] of Object.entries(NEEDS_EITHER) as [Feature, [Feature, Feature]][]) {
-        const stays = either.some((one) => left.includes(one)) && name !== withheld && all.isOffered(BIT[name]);
+        const stays = either.some((one) => left.includes(one)) && name !== withheld && all.isOffered(FEATURE_BIT[name]);
         if (stays && !left.includes(name)) left.push(name);
       }
       expect([negotiation.offeredWord(0), negotiation.offeredWord(1)], withheld).toEqual(words(left));
@@ -185,11 +187,11 @@ describe("the driver's answer", () => {
   test("counts only once it is settled, and cannot be changed then", () => {
     const negotiation = new FeatureNegotiation({ offer });
     negotiation.accept(1, words(["VERSION_1"])[1]);
-    expect(negotiation.has(BIT.VERSION_1)).toBe(false);
+    expect(negotiation.has(FEATURE_BIT.VERSION_1)).toBe(false);
     expect(negotiation.settle()).toBe(0);
-    expect(negotiation.has(BIT.VERSION_1)).toBe(true);
-    expect(negotiation.has(BIT.MAC)).toBe(false);
-    expect(FAULTS[negotiation.accept(0, 1 << BIT.MAC)]!.name).toBe("features-late");
+    expect(negotiation.has(FEATURE_BIT.VERSION_1)).toBe(true);
+    expect(negotiation.has(FEATURE_BIT.MAC)).toBe(false);
+    expect(FAULTS[negotiation.accept(0, 1 << FEATURE_BIT.MAC)]!.name).toBe("features-late");
     expect(negotiation.acceptedWord(0)).toBe(0);
   });
 
@@ -197,7 +199,7 @@ describe("the driver's answer", () => {
     const negotiation = new FeatureNegotiation({ offer });
     expect(settle(negotiation, offer)).toBe("none");
     negotiation.reset();
-    expect(negotiation.has(BIT.MAC)).toBe(false);
+    expect(negotiation.has(FEATURE_BIT.MAC)).toBe(false);
     expect(negotiation.acceptedWord(0)).toBe(0);
     expect(settle(negotiation, offer)).toBe("none");
   });

@@ -4,6 +4,7 @@ import {
   ACKNOWLEDGE,
   BUFFERS,
   CardMachine,
+  DEVICE_NEEDS_RESET,
   DRIVER,
   DRIVER_OK,
   FAILED,
@@ -11,7 +12,6 @@ import {
   frameOf,
   ListPort,
   MAC,
-  NEEDS_RESET,
   PLAIN_FEATURES,
   REG,
   RUNNING,
@@ -206,7 +206,7 @@ describe("DEVICE_NEEDS_RESET", () => {
   test("follows a ring that cannot be believed, with a configuration notification (STATUS-2, STATUS-3)", () => {
     const machine = new CardMachine().bringUp();
     breakReceiveRing(machine);
-    expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+    expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
     expect(machine.notified.map(({ why }) => why)).toEqual([CONFIG]);
     expect(machine.interruptStatus).toBe(CONFIG_BIT);
     expect(machine.card.statistics.needsReset).toBe(1);
@@ -230,7 +230,7 @@ describe("DEVICE_NEEDS_RESET", () => {
     machine.rx.offer(200);
     machine.rx.publish();
     expect(machine.receive(frameOf(60), frameOf(61))).toEqual([{ head: 0, length: 72 }]);
-    expect(machine.status & NEEDS_RESET).toBe(NEEDS_RESET);
+    expect(machine.status & DEVICE_NEEDS_RESET).toBe(DEVICE_NEEDS_RESET);
   });
 
   test("comes from the transmit and control queues too", () => {
@@ -239,7 +239,7 @@ describe("DEVICE_NEEDS_RESET", () => {
       machine.queues[queue]!.publish(0x8000);
       machine.kick(queue);
       machine.poll();
-      expect(machine.status & NEEDS_RESET, `queue ${queue}`).toBe(NEEDS_RESET);
+      expect(machine.status & DEVICE_NEEDS_RESET, `queue ${queue}`).toBe(DEVICE_NEEDS_RESET);
     }
   });
 });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { BIT, CardMachine, type Feature, PLAIN_FEATURES, REG, RUNNING } from "../../../rings/card-machine.ts";
+import { CardMachine, FEATURE_BIT, type Feature, PLAIN_FEATURES, REG, RUNNING } from "../../../rings/card-machine.ts";
 import { WRITE } from "../../../rings/split-driver.ts";
 
 const FEATURES: readonly Feature[] = [...PLAIN_FEATURES, "MQ"];
@@ -128,7 +128,7 @@ describe("queues are numbered as the driver has agreed (§5.1.2)", () => {
   test("max_virtqueue_pairs says how many there are (NCFG-1)", () => {
     const machine = new PairsMachine();
     expect(machine.read(REG.CONFIG + 8, 2)).toBe(2);
-    expect(machine.card.features.isOffered(BIT.MQ)).toBe(true);
+    expect(machine.card.features.isOffered(FEATURE_BIT.MQ)).toBe(true);
   });
 
   test("pairs that no driver could use are refused", () => {

@@ -3,7 +3,7 @@ import { Frame } from "../../../../src/device/link/frame-port.ts";
 import type { FeatureName } from "../../../../src/device/net/feature-table.ts";
 import { FeatureNegotiation } from "../../../../src/device/net/features.ts";
 import { ReceiveFilter } from "../../../../src/device/net/receive-filter.ts";
-import { BIT } from "../../../rings/card-machine.ts";
+import { FEATURE_BIT } from "../../../rings/card-machine.ts";
 
 // Modes, §5.1.9.5.1, retyped.
 const PROMISC = 0;
@@ -24,7 +24,7 @@ function filterWith(names: readonly FeatureName[], mac = Uint8Array.from(OWN)): 
   const features = new FeatureNegotiation({ offer });
   for (const word of [0, 1]) {
     let bits = 0;
-    for (const name of offer) if (BIT[name] >>> 5 === word) bits |= 1 << (BIT[name] & 31);
+    for (const name of offer) if (FEATURE_BIT[name] >>> 5 === word) bits |= 1 << (FEATURE_BIT[name] & 31);
     features.accept(word, bits >>> 0);
   }
   expect(features.settle()).toBe(0);
