@@ -4,6 +4,7 @@
  * Needs --expose-gc.
  */
 import { GuestMemory, MmioTransport, NetCard } from "../../dist/device/index.js";
+import { bringUp, QUEUE_NOTIFY } from "./mmio-bring-up.mjs";
 
 const CARDS = 1000;
 const RAM_BYTES = 16 << 10;
@@ -12,8 +13,10 @@ const BUFFER = 0x2000;
 const FRAME_BYTES = 100;
 const HEADER_BYTES = 12;
 /** Where the table, the available and the used ring of each queue lie; both queues use the one buffer, one by one. */
-const queueAt = (queue) => ({ desc: 0x100 + queue * 0x400, avail: 0x200 + queue * 0x400, used: 0x300 + queue * 0x400 });
-const RUNNING = 15;
+const QUEUES = [0, 1].map((index) => {
+  const at = 0x100 + index * 0x400;
+  return { index, size: RING, desc: at, driver: at + 0x100, device: at + 0x200 };
+});
 
 function makeGuest(ram, name) {
   const wire = Uint8Array.from({ length: FRAME_BYTES }, (_, i) => (i * 3 + name) & 0xff);
@@ -45,32 +48,14 @@ function makeGuest(ram, name) {
   return { ram, card, mmio: new MmioTransport(card), wire, sent };
 }
 
-function bringUp({ mmio }) {
-  const write = (offset, value) => mmio.write(offset, 4, value, 0);
-  for (const status of [0, 1, 3]) write(0x70, status);
-  write(0x24, 1);
-  write(0x20, 1);
-  write(0x70, 11);
-  for (const queue of [0, 1]) {
-    const { desc, avail, used } = queueAt(queue);
-    write(0x30, queue);
-    write(0x38, RING);
-    write(0x80, desc);
-    write(0x90, avail);
-    write(0xa0, used);
-    write(0x44, 1);
-  }
-  write(0x70, RUNNING);
-}
-
 /** Makes the buffer available on `queue`, as its first. */
 function offer({ ram }, queue, lengthBytes, writable) {
-  const { desc, avail } = queueAt(queue);
+  const { desc, driver } = QUEUES[queue];
   new Uint32Array(ram, desc, 4).set([BUFFER, 0, lengthBytes, writable ? 2 : 0]);
-  new Uint16Array(ram, avail, 3).set([0, 1, 0]);
+  new Uint16Array(ram, driver, 3).set([0, 1, 0]);
 }
 
-const usedIdx = ({ ram }, queue) => new Uint16Array(ram, queueAt(queue).used, 2)[1];
+const usedIdx = ({ ram }, queue) => new Uint16Array(ram, QUEUES[queue].device, 2)[1];
 
 const rams = Array.from({ length: CARDS }, () => new ArrayBuffer(RAM_BYTES));
 globalThis.gc();
@@ -80,7 +65,7 @@ const takenBytes = () => {
 };
 const before = takenBytes();
 const guests = rams.map(makeGuest);
-for (const guest of guests) bringUp(guest);
+for (const { mmio } of guests) bringUp(mmio, [], QUEUES);
 globalThis.gc();
 const bytesPerCard = (takenBytes() - before) / CARDS;
 
@@ -91,7 +76,7 @@ for (const guest of guests) {
 for (const guest of guests) {
   // What was received goes back as it lies there, its header included.
   offer(guest, 1, HEADER_BYTES + FRAME_BYTES, false);
-  guest.mmio.write(0x50, 4, 1, 2000);
+  guest.mmio.write(QUEUE_NOTIFY, 4, 1, 2000);
   guest.card.poll(2000, 16);
 }
 const isSame = (a, b) => a !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -2,6 +2,7 @@
 
 import { GuestMemory, MmioTransport, NetCard } from "../../../dist/device/index.js";
 import { allocateSharedRam, copyWithinOf } from "../../../dist/hypervisor/index.js";
+import { bringUp, INTERRUPT_ACK, QUEUE_NOTIFY } from "../mmio-bring-up.mjs";
 import { CASES, makeFrame, SEGMENT_BYTES } from "./cases.mjs";
 
 const RING = 256;
@@ -15,26 +16,6 @@ const RECEIVE_BUFFER_BYTES = 1536;
 const SEND_BUFFER_BYTES = 65_600;
 const WIRE_BYTES = 65_600;
 const STAGING_BYTES = 65_664;
-const REG = {
-  featuresSel: 0x24,
-  features: 0x20,
-  queueSel: 0x30,
-  queueNum: 0x38,
-  queueReady: 0x44,
-  queueNotify: 0x50,
-  interruptAck: 0x64,
-  status: 0x70,
-  desc: 0x80,
-  driver: 0x90,
-  device: 0xa0,
-};
-const F_CSUM = 1 << 0;
-const F_GUEST_CSUM = 1 << 1;
-const F_GUEST_TSO4 = 1 << 7;
-const F_HOST_TSO4 = 1 << 11;
-const F_MRG_RXBUF = 1 << 15;
-/** In the second word. */
-const F_VERSION_1 = 1;
 const NEEDS_CSUM = 1;
 const GSO_TCPV4 = 1;
 
@@ -94,23 +75,11 @@ export function makeSession(name) {
     txStaging: { bytes: u8, offset: ram.stagingOffset + WIRE_BYTES, lengthBytes: STAGING_BYTES },
   });
   const mmio = new MmioTransport(card);
-  const write = (offset, value) => mmio.write(offset, 4, value, 0);
   const queue = receives ? 0 : 1;
-  const takes = driverTakes ? F_GUEST_CSUM | F_GUEST_TSO4 : 0;
-  write(REG.status, 3);
-  write(REG.featuresSel, 0);
-  write(REG.features, receives ? F_MRG_RXBUF | takes : F_CSUM | F_HOST_TSO4);
-  write(REG.featuresSel, 1);
-  write(REG.features, F_VERSION_1);
-  write(REG.status, 11);
-  write(REG.queueSel, queue);
-  write(REG.queueNum, RING);
-  write(REG.desc, TABLE);
-  write(REG.driver, AVAIL);
-  write(REG.device, USED);
-  write(REG.queueReady, 1);
-  write(REG.status, 15);
-  if ((mmio.read(REG.status, 4, 0) & 0x4f) !== 15) throw new Error("the card refuses its driver");
+  const takes = driverTakes ? ["GUEST_CSUM", "GUEST_TSO4"] : [];
+  const features = receives ? ["MRG_RXBUF", ...takes] : ["CSUM", "HOST_TSO4"];
+  const rings = { index: queue, size: RING, desc: TABLE, driver: AVAIL, device: USED };
+  if (!bringUp(mmio, features, [rings])) throw new Error(`the card does not offer all of ${features}`);
 
   const chains = receives ? RING : framesPerBatch;
   const bufferBytes = receives ? RECEIVE_BUFFER_BYTES : SEND_BUFFER_BYTES;
@@ -142,11 +111,11 @@ export function makeSession(name) {
     frameBytes,
     batch() {
       if (receives) due = framesPerBatch;
-      else mmio.write(REG.queueNotify, 4, queue, 0);
+      else mmio.write(QUEUE_NOTIFY, 4, queue, 0);
       card.poll(0, 65_536);
     },
     settle() {
-      write(REG.interruptAck, 1);
+      mmio.write(INTERRUPT_ACK, 4, 1, 0);
       const used = Atomics.load(u16, (USED >>> 1) + 1);
       const count = (used - usedIdx) & 0xffff;
       usedIdx = used;
