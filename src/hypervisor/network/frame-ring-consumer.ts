@@ -1,18 +1,5 @@
 import type { Frame } from "../../device/link/frame-port.ts";
-import {
-  type FrameRingMemory,
-  RECORD_CSUM,
-  RECORD_FLAGS,
-  RECORD_FRAME_BYTES,
-  RECORD_GSO,
-  RECORD_ID,
-  RECORD_LENGTH,
-  RECORD_SENT_AT_F64,
-  RING_HEAD,
-  RING_TAIL,
-  recordBytes,
-  SKIP,
-} from "./frame-ring.ts";
+import { type FrameRingMemory, RECORD_LENGTH, RING_HEAD, RING_TAIL, recordBytes, SKIP } from "./frame-ring.ts";
 
 /**
  * The reading end of a frame ring. Whatever the producer may change is read once, then checked, then used: a producer
@@ -37,7 +24,7 @@ export class FrameRingConsumer {
   /** Takes the next frame into `frame`, whose bytes are valid until the next call; false if there is none. */
   take(frame: Frame): boolean {
     if (!this.hasFrame()) return false;
-    const { capacityBytes, maxFrameBytes, words, floats, bytes } = this.#ring;
+    const { capacityBytes, maxFrameBytes, words } = this.#ring;
     let at = this.#position & (capacityBytes - 1);
     let lengthBytes = words[(at >>> 2) + RECORD_LENGTH]!;
     if (lengthBytes === SKIP) {
@@ -53,22 +40,7 @@ export class FrameRingConsumer {
       return this.#giveUp();
     }
     this.#position = (this.#position + takenBytes) | 0;
-    const word = at >>> 2;
-    const flags = words[word + RECORD_FLAGS]!;
-    const gso = words[word + RECORD_GSO]!;
-    const checksum = words[word + RECORD_CSUM]!;
-    frame.bytes = bytes;
-    frame.offset = at + RECORD_FRAME_BYTES;
-    frame.lengthBytes = lengthBytes;
-    frame.flags = flags & 0xff;
-    frame.gsoType = (flags >>> 8) & 0xff;
-    frame.urgent = ((flags >>> 16) & 1) !== 0;
-    frame.gsoSize = gso & 0xffff;
-    frame.hdrLen = gso >>> 16;
-    frame.csumStart = checksum & 0xffff;
-    frame.csumOffset = checksum >>> 16;
-    frame.id = words[word + RECORD_ID]! >>> 0;
-    this.sentAtNs = floats[(at >>> 3) + RECORD_SENT_AT_F64]!;
+    this.sentAtNs = this.#ring.recall(at, lengthBytes, frame);
     return true;
   }
 

@@ -1,13 +1,8 @@
 import type { Frame } from "../../device/link/frame-port.ts";
 import {
   type FrameRingMemory,
-  RECORD_CSUM,
-  RECORD_FLAGS,
   RECORD_FRAME_BYTES,
-  RECORD_GSO,
-  RECORD_ID,
   RECORD_LENGTH,
-  RECORD_SENT_AT_F64,
   RING_HEAD,
   RING_TAIL,
   recordBytes,
@@ -32,7 +27,7 @@ export class FrameRingProducer {
    */
   put(frame: Frame, content: Uint8Array, sentAtNs: number): boolean {
     const { lengthBytes } = frame;
-    const { capacityBytes, maxFrameBytes, words, floats, bytes } = this.#ring;
+    const { capacityBytes, maxFrameBytes, words, bytes } = this.#ring;
     if (lengthBytes > maxFrameBytes) return false;
     const neededBytes = recordBytes(lengthBytes);
     let at = this.#head & (capacityBytes - 1);
@@ -42,13 +37,8 @@ export class FrameRingProducer {
       words[(at >>> 2) + RECORD_LENGTH] = SKIP;
       at = 0;
     }
-    const word = at >>> 2;
-    words[word + RECORD_LENGTH] = lengthBytes;
-    words[word + RECORD_FLAGS] = frame.flags | (frame.gsoType << 8) | (frame.urgent ? 1 << 16 : 0);
-    words[word + RECORD_GSO] = frame.gsoSize | (frame.hdrLen << 16);
-    words[word + RECORD_CSUM] = frame.csumStart | (frame.csumOffset << 16);
-    words[word + RECORD_ID] = frame.id;
-    floats[(at >>> 3) + RECORD_SENT_AT_F64] = sentAtNs;
+    words[(at >>> 2) + RECORD_LENGTH] = lengthBytes;
+    this.#ring.describe(at, frame, sentAtNs);
     bytes.set(content, at + RECORD_FRAME_BYTES);
     this.#head = (this.#head + skippedBytes + neededBytes) | 0;
     return true;

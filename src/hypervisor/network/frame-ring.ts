@@ -12,6 +12,8 @@
  * record of length SKIP fills that up. Numbers are little-endian.
  */
 
+import type { Frame } from "../../device/link/frame-port.ts";
+
 // In Int32 words from the ring's beginning: a cache line each.
 export const RING_HEAD = 0;
 export const RING_TAIL = 16;
@@ -20,14 +22,14 @@ const RECORDS_BYTE = 128;
 // One record, in Int32 words from its beginning.
 export const RECORD_LENGTH = 0;
 /** flags | gso_type << 8 | urgent << 16 */
-export const RECORD_FLAGS = 1;
+const RECORD_FLAGS = 1;
 /** gso_size | hdr_len << 16 */
-export const RECORD_GSO = 2;
+const RECORD_GSO = 2;
 /** csum_start | csum_offset << 16 */
-export const RECORD_CSUM = 3;
+const RECORD_CSUM = 3;
 /** When the frame was sent, ns: float64, in float64 elements from the record's beginning. */
-export const RECORD_SENT_AT_F64 = 2;
-export const RECORD_ID = 6;
+const RECORD_SENT_AT_F64 = 2;
+const RECORD_ID = 6;
 /** Frames lie at 4 mod 8, as in the buffers of guests: only then are copies in shared memory fast. */
 export const RECORD_FRAME_BYTES = 28;
 
@@ -81,5 +83,37 @@ export class FrameRingMemory {
     this.words = new Int32Array(buffer, RECORDS_BYTE);
     this.floats = new Float64Array(buffer, RECORDS_BYTE);
     this.bytes = new Uint8Array(buffer, RECORDS_BYTE);
+  }
+
+  /** Writes into the record at byte `at` what it says of its frame, but its length. */
+  describe(at: number, frame: Frame, sentAtNs: number): void {
+    const { words } = this;
+    const word = at >>> 2;
+    words[word + RECORD_FLAGS] = frame.flags | (frame.gsoType << 8) | (frame.urgent ? 1 << 16 : 0);
+    words[word + RECORD_GSO] = frame.gsoSize | (frame.hdrLen << 16);
+    words[word + RECORD_CSUM] = frame.csumStart | (frame.csumOffset << 16);
+    words[word + RECORD_ID] = frame.id;
+    this.floats[(at >>> 3) + RECORD_SENT_AT_F64] = sentAtNs;
+  }
+
+  /** Makes `frame` that of the record at byte `at`, whose length the caller has checked; returns when it was sent. */
+  recall(at: number, lengthBytes: number, frame: Frame): number {
+    const { words } = this;
+    const word = at >>> 2;
+    const flags = words[word + RECORD_FLAGS]!;
+    const gso = words[word + RECORD_GSO]!;
+    const checksum = words[word + RECORD_CSUM]!;
+    frame.bytes = this.bytes;
+    frame.offset = at + RECORD_FRAME_BYTES;
+    frame.lengthBytes = lengthBytes;
+    frame.flags = flags & 0xff;
+    frame.gsoType = (flags >>> 8) & 0xff;
+    frame.urgent = ((flags >>> 16) & 1) !== 0;
+    frame.gsoSize = gso & 0xffff;
+    frame.hdrLen = gso >>> 16;
+    frame.csumStart = checksum & 0xffff;
+    frame.csumOffset = checksum >>> 16;
+    frame.id = words[word + RECORD_ID]! >>> 0;
+    return this.floats[(at >>> 3) + RECORD_SENT_AT_F64]!;
   }
 }
