@@ -1,7 +1,7 @@
 /**
  * The real loop of a vCPU under the explorer: VcpuLoop, Vcpu, the driver's receive queue, the host's end of the control
  * block, the card's receive path and its throttle are the project's code. Typed again here, for they sit inside larger
- * classes, are the takeover of a state (CardBlock), the device's loop (DeviceLoop) and the host's turn (ThreadHost).
+ * classes, are the takeover of a state (CardBlock), the device's loop (ServiceLoop) and the host's turn (ThreadHost).
  */
 
 import { Frame } from "../../src/device/link/frame-port.ts";
@@ -261,7 +261,7 @@ class Card {
     Atomics.store(this.#words, STATE_ECHO, this.#takenState);
   }
 
-  /** DeviceLoop.run: states first, then a frame, then what is due; asleep when there is nothing. */
+  /** ServiceLoop.run: states first, then a frame, then what is due; asleep when there is nothing. */
   run(): void {
     const { throttle } = this.#end;
     for (;;) {

@@ -1,5 +1,5 @@
 /**
- * The device's thread in the model: DeviceLoop, DeviceGuest, and as much of ReceivePath and Throttle as decides about
+ * The device's thread in the model: ServiceLoop, DeviceGuest, and as much of ReceivePath and Throttle as decides about
  * interrupts. Time is free: wherever an interval may or may not be over, both happen. So the guard, urgent frames and
  * coalescing need no transitions of their own: they send earlier what may be sent early here anyway.
  */
@@ -40,7 +40,7 @@ const ECHO_EARLY = 20;
 export const deviceStep: Step = (s, emit, options) => {
   const { variant } = options;
   switch (s.device) {
-    case BELL: // DeviceLoop.run: const bell = Atomics.load(system, DEVICE_DOORBELL)
+    case BELL: // ServiceLoop.run: const bell = Atomics.load(system, DEVICE_DOORBELL)
       emit("device: reads its doorbell", (n) => {
         if (variant !== "device reads its doorbell after looking") n.bellDevice = 0;
         n.device = LOOK_STATE;

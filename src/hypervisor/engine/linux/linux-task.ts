@@ -2,23 +2,18 @@ import type { FrameRingPair } from "../../network/ring-port.ts";
 import type { LinuxCounts } from "../../report/result.ts";
 import type { Scenario } from "../../scenario/scenario.ts";
 import type { CardCounts, ReaderCounts } from "../guest-result.ts";
+import type { ServiceTask } from "../threads/service-loop.ts";
 import type { GuestSetup } from "./guest-setup.ts";
 
 /** What the worker of a Linux guest is given. */
-export interface LinuxTask {
+export interface LinuxTask extends ServiceTask {
   readonly scenario: Scenario;
   readonly setup: GuestSetup;
   /** State of the booted machine. */
   readonly state: SharedArrayBuffer;
   readonly rings: FrameRingPair;
-  readonly control: SharedArrayBuffer;
   /** Where the vCPU's control block begins, in words; the system block is the first. */
   readonly vcpuBlockWord: number;
-  readonly clockBase: bigint;
-  /** How long before a deadline a thread has to be awake, ns (timer slack). */
-  readonly timerMarginNs: number;
-  /** Where events go (device/spec/event-ring.ts); null = nowhere. */
-  readonly eventRing: SharedArrayBuffer | null;
 }
 
 /** What it gives back when it ends. */
@@ -39,14 +34,10 @@ export interface LinuxRun {
 }
 
 /** What the thread with switch and traffic is given. */
-export interface WireTask {
+export interface WireTask extends ServiceTask {
   readonly scenario: Scenario;
-  readonly control: SharedArrayBuffer;
   /** For each guest. */
   readonly cables: readonly { readonly rings: FrameRingPair; readonly vcpuBlockWord: number }[];
-  readonly clockBase: bigint;
-  readonly timerMarginNs: number;
-  readonly eventRing: SharedArrayBuffer | null;
 }
 
 /** What it gives back when it ends; lists have an entry for each guest. */

@@ -1,17 +1,12 @@
 import type { SharedRam } from "../../machine/shared-ram.ts";
 import type { Scenario } from "../../scenario/scenario.ts";
 import type { CardCounts } from "../guest-result.ts";
+import type { ServiceTask } from "./service-loop.ts";
 
 /** What the device thread is given; sent as workerData. */
-export interface DeviceTask {
+export interface DeviceTask extends ServiceTask {
   readonly scenario: Scenario;
-  readonly control: SharedArrayBuffer;
   readonly guests: readonly DeviceGuestTask[];
-  readonly clockBase: bigint;
-  /** How long before a deadline the thread has to be awake, ns (timer slack). */
-  readonly timerMarginNs: number;
-  /** Where events go (device/spec/event-ring.ts); null = nowhere. */
-  readonly eventRing: SharedArrayBuffer | null;
 }
 
 export interface DeviceGuestTask {
