@@ -18,6 +18,16 @@ function busyMachine(): CardMachine {
   return machine;
 }
 
+/** Four frames wait for a kick; all are the same buffer. */
+function offerFrames(machine: CardMachine): void {
+  machine.ram.fill(0, BUFFERS, BUFFERS + 12);
+  for (let i = 0; i < 4; i++) {
+    machine.tx.setDescriptor(i, { address: BUFFERS, length: 72 });
+    machine.tx.offer(i);
+  }
+  machine.tx.publish();
+}
+
 const ENDINGS: [string, (machine: CardMachine) => void][] = [
   ["a device reset", (machine) => machine.write(REG.STATUS, 0)],
   [
@@ -96,12 +106,7 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
 
   test("from inside a transmit: what remains is not sent", () => {
     const machine = new CardMachine().bringUp(FEATURES);
-    machine.ram.fill(0, BUFFERS, BUFFERS + 12);
-    for (let i = 0; i < 4; i++) {
-      machine.tx.setDescriptor(i, { address: BUFFERS, length: 72 });
-      machine.tx.offer(i);
-    }
-    machine.tx.publish();
+    offerFrames(machine);
     let atEnd = machine.ram;
     machine.port.onTransmit = () => {
       machine.write(REG.QUEUE_SEL, TX);
@@ -119,12 +124,7 @@ describe.each(ENDINGS)("case 23: %s with work in flight", (_, end) => {
 
 test("case 23: a reset and a whole new life from inside a transmit leave the new life alone", () => {
   const machine = new CardMachine().bringUp();
-  machine.ram.fill(0, BUFFERS, BUFFERS + 12);
-  for (let i = 0; i < 4; i++) {
-    machine.tx.setDescriptor(i, { address: BUFFERS, length: 72 });
-    machine.tx.offer(i);
-  }
-  machine.tx.publish();
+  offerFrames(machine);
   machine.port.onTransmit = () => {
     machine.port.onTransmit = null;
     machine.bringUp();
@@ -160,12 +160,7 @@ test("case 23: a new life that filters, from inside the port, has no frame in it
 
 test("case 23: SUSPEND from inside a transmit publishes what was used, and sends no more before resume", () => {
   const machine = new CardMachine().bringUp();
-  machine.ram.fill(0, BUFFERS, BUFFERS + 12);
-  for (let i = 0; i < 4; i++) {
-    machine.tx.setDescriptor(i, { address: BUFFERS, length: 72 });
-    machine.tx.offer(i);
-  }
-  machine.tx.publish();
+  offerFrames(machine);
   machine.port.onTransmit = () => {
     machine.port.onTransmit = null;
     machine.write(REG.STATUS, machine.status | SUSPEND);

@@ -33,7 +33,16 @@ import { VcpuLoop } from "../../src/guest/vcpu-loop.ts";
 import { HostVcpu } from "../../src/hypervisor/engine/threads/host-vcpu.ts";
 import { ringDoorbell } from "../../src/hypervisor/machine/doorbell.ts";
 import type { Experiment } from "./preemption.ts";
-import { BUFFERS, DeviceEnd, driverRing, MEMORY_BYTES, type RingOptions, ramOf, SIZE_MAX } from "./ring-world.ts";
+import {
+  BUFFERS,
+  DeviceEnd,
+  driverRing,
+  MEMORY_BYTES,
+  type RingOptions,
+  ramOf,
+  SIZE_MAX,
+  sideOf,
+} from "./ring-world.ts";
 
 // Only the doorbells of the system block, and of the vCPU's block all but the exits, which nothing here makes.
 const SYSTEM_WORDS = 32;
@@ -73,29 +82,15 @@ export function loopExperiment(chosen: LoopOptions): LoopOutcomes {
     experiment: {
       memoryBytes: RAM_OFFSET + MEMORY_BYTES,
       sides: [
-        {
-          name: "host",
-          setUp: (buffer) => {
-            const side = new Host(buffer, options);
-            return () => side.run();
-          },
-        },
-        {
-          name: "guest",
-          setUp: (buffer) => {
-            const side = new Guest(buffer, options);
-            guest = side;
-            return () => side.loop.run();
-          },
-        },
-        {
-          name: "card",
-          setUp: (buffer) => {
-            const side = new Card(buffer, options);
-            card = side;
-            return () => side.run();
-          },
-        },
+        sideOf("host", (buffer) => new Host(buffer, options)),
+        sideOf("guest", (buffer) => {
+          guest = new Guest(buffer, options);
+          return guest.loop;
+        }),
+        sideOf("card", (buffer) => {
+          card = new Card(buffer, options);
+          return card;
+        }),
       ],
       check: () => {
         const { read } = guest!;

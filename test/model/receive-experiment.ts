@@ -23,6 +23,7 @@ import {
   type RingOptions,
   ramOf,
   SIZE_MAX,
+  sideOf,
 } from "./ring-world.ts";
 
 /** Header and the shortest frame of the experiment: its id. */
@@ -56,22 +57,14 @@ export function receiveExperiment(options: ReceiveOptions): ReceiveOutcomes {
     nameOf: nameIn(options.size),
     ...(options.watch === undefined ? {} : { watch: options.watch }),
     sides: [
-      {
-        name: "guest",
-        setUp: (buffer) => {
-          const side = new Guest(buffer, options);
-          guest = side;
-          return () => side.run();
-        },
-      },
-      {
-        name: "card",
-        setUp: (buffer) => {
-          const side = new Card(buffer, options);
-          card = side;
-          return () => side.run();
-        },
-      },
+      sideOf("guest", (buffer) => {
+        guest = new Guest(buffer, options);
+        return guest;
+      }),
+      sideOf("card", (buffer) => {
+        card = new Card(buffer, options);
+        return card;
+      }),
     ],
     check: (waiting) => {
       if (waiting.has("card")) throw new Error("the card does not come to its end");

@@ -20,6 +20,7 @@ import { SplitQueue } from "../../src/device/virtqueue/split-queue.ts";
 import type { RingAreas } from "../../src/guest/ram-layout.ts";
 import { RamViews } from "../../src/guest/ram-views.ts";
 import { SplitRingDriver } from "../../src/guest/split-ring-driver.ts";
+import type { SideProgram } from "./preemption.ts";
 
 /** Int32 indices: the interrupt, taken by exchange as from a control block, and the kick, a posted write. */
 export const PENDING = 0;
@@ -185,6 +186,17 @@ const STRICT: FaultSink = {
     throw new Error(`ring fault ${code}`);
   },
 };
+
+/** A side of an experiment, which `make` sets up. */
+export function sideOf(name: string, make: (buffer: SharedArrayBuffer) => { run(): void }): SideProgram {
+  return {
+    name,
+    setUp: (buffer) => {
+      const side = make(buffer);
+      return () => side.run();
+    },
+  };
+}
 
 export function ramOf(buffer: SharedArrayBuffer, { watched, ramOffset = 0 }: RingOptions): RamViews {
   const ram = new RamViews({ buffer, byteOffset: ramOffset, sizeBytes: MEMORY_BYTES });

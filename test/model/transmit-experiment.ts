@@ -25,6 +25,7 @@ import {
   PENDING,
   type RingOptions,
   ramOf,
+  sideOf,
 } from "./ring-world.ts";
 
 const FRAME_BYTES = ETHERNET_HEADER_BYTES + 1;
@@ -54,22 +55,14 @@ export function transmitExperiment(options: TransmitOptions): TransmitOutcomes {
     nameOf: nameIn(options.size),
     ...(options.watch === undefined ? {} : { watch: options.watch }),
     sides: [
-      {
-        name: "guest",
-        setUp: (buffer) => {
-          const side = new Guest(buffer, options);
-          guest = side;
-          return () => side.run();
-        },
-      },
-      {
-        name: "card",
-        setUp: (buffer) => {
-          const side = new Card(buffer, options);
-          card = side;
-          return () => side.run();
-        },
-      },
+      sideOf("guest", (buffer) => {
+        guest = new Guest(buffer, options);
+        return guest;
+      }),
+      sideOf("card", (buffer) => {
+        card = new Card(buffer, options);
+        return card;
+      }),
     ],
     check: (waiting) => {
       const { sent, end } = card!;

@@ -44,6 +44,19 @@ function run(machine: CardMachine, descriptors: readonly Descriptor[]): { head: 
   return machine.ctrl.takeUsed();
 }
 
+/** The driver kicks for three commands of a class that there is not. */
+function queueThreeCommands(machine: CardMachine): void {
+  machine.ram.set([9, 0], COMMAND_AT);
+  for (const first of [0, 2, 4]) {
+    machine.ctrl.offerChain(first, [
+      { address: COMMAND_AT, length: 2 },
+      { address: REPLY_AT + first, length: 1, flags: WRITE },
+    ]);
+  }
+  machine.ctrl.publish();
+  machine.kick(CTRL);
+}
+
 function setAll(machine: CardMachine, which: number, usecs: number, packets: number): number | null {
   return command(machine, [NOTF_COAL, which, ...u32(packets), ...u32(usecs)]).ack;
 }
@@ -237,15 +250,7 @@ describe("framing", () => {
 
   test("several commands are answered in order, and published once", () => {
     const machine = machineWith();
-    machine.ram.set([9, 0], COMMAND_AT);
-    for (const first of [0, 2, 4]) {
-      machine.ctrl.offerChain(first, [
-        { address: COMMAND_AT, length: 2 },
-        { address: REPLY_AT + first, length: 1, flags: WRITE },
-      ]);
-    }
-    machine.ctrl.publish();
-    machine.kick(CTRL);
+    queueThreeCommands(machine);
     machine.poll();
     expect(machine.ctrl.takeUsed().map(({ head }) => head)).toEqual([0, 2, 4]);
     expect(machine.card.statistics.queues[CTRL]).toMatchObject({ frames: 3, batches: 1 });
@@ -253,15 +258,7 @@ describe("framing", () => {
 
   test("a poll carries out no more commands than its budget", () => {
     const machine = machineWith();
-    machine.ram.set([9, 0], COMMAND_AT);
-    for (const first of [0, 2, 4]) {
-      machine.ctrl.offerChain(first, [
-        { address: COMMAND_AT, length: 2 },
-        { address: REPLY_AT + first, length: 1, flags: WRITE },
-      ]);
-    }
-    machine.ctrl.publish();
-    machine.kick(CTRL);
+    queueThreeCommands(machine);
     expect(machine.poll(2)).toBe(2);
     expect(machine.card.nextDeadlineNs()).toBe(machine.nowNs);
     expect(machine.poll(2)).toBe(1);
