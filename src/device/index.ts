@@ -38,7 +38,7 @@ export * from "./spec/throttle-registers.ts";
 export { HostWindow, THROTTLE_REGISTERS } from "./throttle/host-window.ts";
 export { NO_VECTOR, Throttle } from "./throttle/throttle.ts";
 export { MMIO_REGISTERS, MMIO_WINDOW_BYTES, MmioTransport, type MmioTransportState } from "./transport/mmio.ts";
-export { PCI_COMMON_REGISTERS } from "./transport/pci-common-config.ts";
+export { PCI_COMMON_REGISTERS } from "./transport/pci-common-registers.ts";
 export { type PciInterruptSink, PciInterrupts } from "./transport/pci-interrupts.ts";
 export type { PciTransportOptions } from "./transport/pci-layout.ts";
 export { PciTransport, type PciTransportState } from "./transport/pci-transport.ts";

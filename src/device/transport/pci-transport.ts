@@ -10,29 +10,17 @@ import { FAULT_CONFIG_WRITE, FAULT_QUEUE_INDEX, FAULT_REGISTER_ACCESS } from "..
 import { NetCard } from "../net/net-card.ts";
 import { byte, listOf, record, word16, word32 } from "../saved-value.ts";
 import {
-  MSIX_CONTROL,
-  MSIX_CONTROL_ENABLE,
-  MSIX_CONTROL_MASK_ALL,
   MSIX_ENTRY_BYTES,
   MSIX_VECTORS_MAX,
   PCI_COMMAND,
-  PCI_COMMAND_INTX_DISABLE,
   PCI_COMMAND_IO,
   PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
   PCI_CONFIG_BYTES,
-  PCI_STATUS,
-  PCI_STATUS_INTERRUPT,
 } from "../spec/pci.ts";
-import {
-  F_NOTIFICATION_DATA,
-  INTERRUPT_CONFIG_CHANGE,
-  INTERRUPT_USED_BUFFER,
-  NOTIFICATION_VQN_MASK,
-} from "../spec/virtio.ts";
+import { F_NOTIFICATION_DATA, NOTIFICATION_VQN_MASK } from "../spec/virtio.ts";
 import { CONFIG_BYTES } from "../spec/virtio-net.ts";
 import { COMMON_CFG_BYTES } from "../spec/virtio-pci.ts";
-import { MsixTable } from "./msix-table.ts";
 import { type CommonConfigState, PciCommonConfig } from "./pci-common-config.ts";
 import type { PciConfigSpace } from "./pci-config-space.ts";
 import { PciInterrupts } from "./pci-interrupts.ts";
@@ -45,18 +33,16 @@ import {
   PciWindow,
   VIRTIO_BAR,
 } from "./pci-layout.ts";
+import { PciSignalling } from "./pci-signalling.ts";
 
 export class PciTransport {
   readonly card: NetCard;
   readonly #config: PciConfigSpace;
   readonly #layout: PciLayout;
   readonly #common: PciCommonConfig;
-  readonly #msix: MsixTable;
-  readonly #interrupts: PciInterrupts;
+  readonly #signalling: PciSignalling;
   readonly #window: PciWindow;
   readonly #onBarChange: ((bar: number) => void) | null;
-  #lineAsserted = false;
-  #msixEnabled = false;
 
   /**
    * @param interrupts the same that the card has as its sink
@@ -74,16 +60,14 @@ export class PciTransport {
     card.features.offerFromTransport("NOTIF_CONFIG_DATA");
     this.#layout = layoutFor(card.queues.count, card.throttle.vectors.length, options);
     this.#config = this.#layout.config;
-    this.#msix = new MsixTable(this.#layout.msixVectors);
+    this.#signalling = new PciSignalling(card, this.#layout, interrupts);
     this.#common = new PciCommonConfig(card, {
       msixVectors: this.#layout.msixVectors,
       notifyOffOf: (index) => (this.#layout.notifyMultiplier === 0 || !card.queues.exists(index) ? 0 : index),
-      onReset: (nowNs) => this.#afterReset(nowNs),
+      onReset: (nowNs) => this.#signalling.deviceReset(nowNs),
     });
     this.#window = new PciWindow(this.#config, this.#layout.windowAt);
     this.#onBarChange = options.onBarChange ?? null;
-    this.#interrupts = interrupts;
-    interrupts.onNotify = (vector, nowNs) => this.#notify(vector, nowNs);
     this.#applyCommand(0);
   }
 
@@ -115,8 +99,7 @@ export class PciTransport {
       if (this.#window.isValid) this.writeBar(bar, at, length, this.#window.data, nowNs);
       else this.#refuse(nowNs);
     }
-    this.#applyMsixControl(nowNs);
-    this.#updateLine(nowNs);
+    this.#signalling.apply(nowNs);
     this.#tellOfBars(before);
   }
 
@@ -157,11 +140,11 @@ export class PciTransport {
    * bits is two of 32, the low half first; of a write as well.
    */
   readBar(bar: number, offset: number, widthBytes: number, nowNs: number): number {
-    if (bar === MSIX_BAR) return this.#readMsix(offset, widthBytes, nowNs);
+    if (bar === MSIX_BAR) return this.#signalling.readTable(offset, widthBytes, nowNs);
     const { isrAt, deviceAt, notifyAt, notifyBytes } = this.#layout;
     if (bar !== VIRTIO_BAR || !isAccess(offset, widthBytes)) return this.#refuse(nowNs);
     if (offset < COMMON_CFG_BYTES) return this.#common.read(offset, widthBytes, nowNs);
-    if (offset === isrAt && widthBytes === 1) return this.#readIsr(nowNs);
+    if (offset === isrAt && widthBytes === 1) return this.#signalling.readIsr(nowNs);
     if (offset >= deviceAt && offset + widthBytes <= deviceAt + CONFIG_BYTES) {
       this.#common.configRead();
       return this.card.config.read(offset - deviceAt, widthBytes);
@@ -173,7 +156,7 @@ export class PciTransport {
 
   writeBar(bar: number, offset: number, widthBytes: number, value: number, nowNs: number): void {
     if (bar === MSIX_BAR) {
-      this.#writeMsix(offset, widthBytes, value >>> 0, nowNs);
+      this.#signalling.writeTable(offset, widthBytes, value >>> 0, nowNs);
       return;
     }
     const { deviceAt, notifyAt, notifyBytes } = this.#layout;
@@ -200,99 +183,16 @@ export class PciTransport {
     this.card.queues.kick(index, nowNs);
   }
 
-  /** PISR-5. */
-  #readIsr(nowNs: number): number {
-    const { interruptStatus } = this.card;
-    const { value } = interruptStatus;
-    interruptStatus.acknowledge(value);
-    this.#updateLine(nowNs);
-    return value;
-  }
-
-  // --- interrupts ----------------------------------------------------------------------------------------------------
-
-  /** The throttle has let an interrupt through; the ISR bits are set (PISR-2, PISR-3). */
-  #notify(vector: number, nowNs: number): void {
-    if (!this.#msixEnabled) this.#updateLine(nowNs);
-    else this.#interrupts.sink.message(this.#msix.address(vector), this.#msix.data(vector), vector, nowNs);
-  }
-
-  /** PISR-4, and the interrupt disable bit of the command register. */
-  #updateLine(nowNs: number): void {
-    const raised = !this.#msixEnabled && this.card.interruptStatus.value !== 0;
-    const status = this.#config.read(PCI_STATUS, 2) & ~PCI_STATUS_INTERRUPT;
-    this.#config.set(PCI_STATUS, 2, raised ? status | PCI_STATUS_INTERRUPT : status);
-    const asserted = raised && (this.#config.read(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE) === 0;
-    if (asserted === this.#lineAsserted) return;
-    this.#lineAsserted = asserted;
-    this.#interrupts.sink.line(asserted, nowNs);
-  }
-
-  /** The driver may have enabled MSI-X, or masked it as a whole. What is due moves to vectors whose masks are in force. */
-  #applyMsixControl(nowNs: number): void {
-    const enabled = this.#layout.msixAt !== 0 && (this.#msixControl & MSIX_CONTROL_ENABLE) !== 0;
-    // Messages have told of these; nobody has cleared them, and they must not raise the line.
-    if (this.#msixEnabled && !enabled)
-      this.card.interruptStatus.acknowledge(INTERRUPT_USED_BUFFER | INTERRUPT_CONFIG_CHANGE);
-    this.#msixEnabled = enabled;
-    if (enabled) this.#applyMasks(nowNs);
-    this.card.useSharedVector(!enabled, nowNs);
-    if (!enabled) this.#applyMasks(nowNs);
-  }
-
-  get #msixControl(): number {
-    return this.#config.read(this.#layout.msixAt + MSIX_CONTROL, 2);
-  }
-
-  /** R9: the throttle keeps the causes of a masked vector, and sends what is due when it is unmasked. */
-  #applyMasks(nowNs: number): void {
-    for (let vector = 0; vector < this.#msix.vectors; vector++) this.#applyMask(vector, nowNs);
-  }
-
-  #applyMask(vector: number, nowNs: number): void {
-    const all = (this.#msixControl & MSIX_CONTROL_MASK_ALL) !== 0;
-    const masked = this.#msixEnabled && (all || this.#msix.isMasked(vector));
-    this.card.throttle.maskByDriver(vector, masked, nowNs);
-  }
-
-  #readMsix(offset: number, widthBytes: number, nowNs: number): number {
-    const { pbaAt } = this.#layout;
-    if (widthBytes !== 4 || offset % 4 !== 0 || this.#msix.vectors === 0) return this.#refuse(nowNs);
-    if (offset < this.#msix.sizeBytes) return this.#msix.read(offset);
-    const word = (offset - pbaAt) / 4;
-    if (word < 0 || word * 32 >= Math.ceil(this.#msix.vectors / 64) * 64) return this.#refuse(nowNs);
-    let bits = 0;
-    for (let bit = 0; bit < 32; bit++)
-      if (this.card.throttle.vectors[word * 32 + bit]?.heldByDriver === true) bits |= 1 << bit;
-    return bits >>> 0;
-  }
-
-  #writeMsix(offset: number, widthBytes: number, value: number, nowNs: number): void {
-    if (widthBytes !== 4 || offset % 4 !== 0 || offset >= this.#msix.sizeBytes) {
-      this.#refuse(nowNs);
-      return;
-    }
-    const vector = this.#msix.write(offset, value);
-    if (vector >= 0) this.#applyMask(vector, nowNs);
-  }
-
   // --- reset, saving and restoring -----------------------------------------------------------------------------------
-
-  /** Masks and the enable bit of MSI-X are the function's, and outlast a reset of the device. */
-  #afterReset(nowNs: number): void {
-    this.#applyMasks(nowNs);
-    this.#updateLine(nowNs);
-  }
 
   /** The platform resets the function: configuration space, MSI-X and device are as after power-on. */
   resetFunction(nowNs: number): void {
     const before = this.#barAddresses();
     this.#common.writeStatus(0, nowNs);
     this.#config.restoreState(this.#layout.initial);
-    this.#msix.reset();
+    this.#signalling.table.reset();
     this.#applyCommand(nowNs);
-    this.#applyMsixControl(nowNs);
-    this.#updateLine(nowNs);
+    this.#signalling.apply(nowNs);
     this.#tellOfBars(before);
   }
 
@@ -302,7 +202,7 @@ export class PciTransport {
       format: PCI_STATE_FORMAT,
       version: PCI_STATE_VERSION,
       config: this.#config.saveState(),
-      msix: this.#msix.saveState(),
+      msix: this.#signalling.table.saveState(),
       common: this.#common.saveState(),
     };
   }
@@ -318,18 +218,16 @@ export class PciTransport {
       );
     }
     checkState("transport", state);
-    if (state.msix.length !== this.#msix.saveState().length) {
-      throw new RangeError(
-        `saved state has ${state.msix.length / 4} vectors, but this transport ${this.#msix.vectors}`,
-      );
+    const { table } = this.#signalling;
+    if (state.msix.length !== table.saveState().length) {
+      throw new RangeError(`saved state has ${state.msix.length / 4} vectors, but this transport ${table.vectors}`);
     }
     const before = this.#barAddresses();
     this.#config.restoreState(state.config);
-    this.#msix.restoreState(state.msix);
+    table.restoreState(state.msix);
     this.#common.restoreState(state.common);
     this.#applyCommand(nowNs);
-    this.#applyMsixControl(nowNs);
-    this.#updateLine(nowNs);
+    this.#signalling.apply(nowNs);
     this.#tellOfBars(before);
   }
 

@@ -1,7 +1,7 @@
 import { THROTTLE_STRIDE } from "../../device/spec/throttle-registers.ts";
 import { THROTTLE_REGISTERS } from "../../device/throttle/host-window.ts";
 import { MMIO_REGISTERS } from "../../device/transport/mmio.ts";
-import { PCI_COMMON_REGISTERS } from "../../device/transport/pci-common-config.ts";
+import { PCI_COMMON_REGISTERS } from "../../device/transport/pci-common-registers.ts";
 import type { RegisterDefinition } from "../../device/transport/register-table.ts";
 
 /** What the documentation needs of a register; what reads and writes it is left out, and the device's type with it. */
