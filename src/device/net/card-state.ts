@@ -9,6 +9,7 @@ import { checkThrottleState, type ThrottleState } from "../throttle/throttle-sta
 import type { ConfigState } from "./config-space.ts";
 import type { FeatureState } from "./features.ts";
 import type { InterruptRoutingState } from "./interrupt-routing.ts";
+import type { HeldChanges } from "./link-changes.ts";
 import type { QueueBankState } from "./queue-bank.ts";
 import type { StatisticsState } from "./statistics.ts";
 
@@ -24,7 +25,7 @@ export interface CardShape {
   readonly vcpus: number;
 }
 
-export interface CardState {
+export interface CardState extends HeldChanges {
   readonly format: typeof CARD_STATE_FORMAT;
   readonly version: typeof CARD_STATE_VERSION;
   readonly shape: CardShape;
@@ -33,10 +34,6 @@ export interface CardState {
   /** The device status register. */
   readonly status: number;
   readonly interruptStatus: number;
-  /** Link state that waits for the driver to resume the card; null if none does. */
-  readonly heldLinkUp: boolean | null;
-  /** True if an announcement waits for that. */
-  readonly heldAnnouncement: boolean;
   readonly routing: InterruptRoutingState;
   readonly queues: QueueBankState;
   readonly throttle: ThrottleState;

@@ -12,7 +12,7 @@ import type { FramePort } from "../link/frame-port.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { CardObserver } from "../observer.ts";
 import { Segmenter } from "../offload/segmenter.ts";
-import { ETHERNET_HEADER_BYTES, NET_F_GUEST_ANNOUNCE } from "../spec/virtio-net.ts";
+import { ETHERNET_HEADER_BYTES } from "../spec/virtio-net.ts";
 import { Throttle } from "../throttle/throttle.ts";
 import {
   checkParts,
@@ -37,6 +37,7 @@ import { FrameIntake } from "./frame-intake.ts";
 import { FrameStaging } from "./frame-staging.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { InterruptStatus } from "./interrupt-status.ts";
+import { LinkChanges } from "./link-changes.ts";
 import { QueueBank } from "./queue-bank.ts";
 import { QueueNumbering } from "./queue-numbering.ts";
 import type { FaultSink } from "./queue-path.ts";
@@ -58,11 +59,8 @@ export class NetCard implements FaultSink {
   readonly #port: FramePort;
   readonly #observer: CardObserver | null;
   readonly #intake: FrameIntake;
+  readonly #link: LinkChanges;
   #polling = false;
-  // Link state to be shown when the driver resumes the card; null if it has not changed since.
-  #heldLinkUp: boolean | null = null;
-  // An announcement that was asked for meanwhile.
-  #heldAnnouncement = false;
 
   /** @throws RangeError for an option that is missing or out of range; the message says what was got and what is allowed */
   constructor(options: NetCardOptions) {
@@ -111,6 +109,13 @@ export class NetCard implements FaultSink {
       statistics: this.statistics,
       receivers: this.queues.receivers,
     });
+    this.#link = new LinkChanges({
+      features: this.features,
+      config: this.config,
+      status: this.#status,
+      throttle: this.throttle,
+      paths: this.queues,
+    });
   }
 
   // --- the embedder's face -------------------------------------------------------------------------------------------
@@ -153,23 +158,12 @@ export class NetCard implements FaultSink {
   /** The cable was plugged in or pulled out; the driver is told if VIRTIO_NET_F_STATUS is offered. */
   setLinkUp(up: boolean, nowNs: number): void {
     this.#intake.reconsider();
-    if (this.#status.suspended) {
-      // SUSPEND-3, SUSPEND-4: nothing in the configuration space moves before the driver resumes the card.
-      this.#heldLinkUp = up;
-      return;
-    }
-    this.queues.setLinkUp(up);
-    if (this.config.setLinkUp(up) && this.#status.driverReady) this.throttle.configChanged(nowNs);
+    this.#link.setLinkUp(up, nowNs);
   }
 
   /** Asks the driver for gratuitous packets, which make the network learn where the card is (§5.1.9.5.4). */
   announce(nowNs: number): void {
-    if (!this.features.has(NET_F_GUEST_ANNOUNCE)) return;
-    if (this.#status.suspended) {
-      this.#heldAnnouncement = true;
-      return;
-    }
-    if (this.config.setAnnouncing(true) && this.#status.driverReady) this.throttle.configChanged(nowNs);
+    this.#link.announce(nowNs);
   }
 
   /** Frames taken off the wire since the card was made, dropped and filtered ones included. */
@@ -203,8 +197,7 @@ export class NetCard implements FaultSink {
       config: this.config.saveState(),
       status: this.status,
       interruptStatus: this.interruptStatus.value,
-      heldLinkUp: this.#heldLinkUp,
-      heldAnnouncement: this.#heldAnnouncement,
+      ...this.#link.saveState(),
       routing: this.#routing.saveState(),
       queues: this.queues.saveState(),
       throttle: this.throttle.saveState(nowNs),
@@ -237,17 +230,12 @@ export class NetCard implements FaultSink {
     this.features.restoreState(state.features);
     this.config.restoreState(state.config);
     this.#status.restoreState(state.status);
-    if (!this.#status.suspended && (state.heldLinkUp !== null || state.heldAnnouncement)) {
-      throw new RangeError(`saved state: changes wait for a resume, but status ${state.status} is not suspended`);
-    }
     this.#routing.restoreState(state.routing, nowNs);
     this.queues.restoreState(state.queues, nowNs);
-    this.queues.setLinkUp(this.config.linkUp);
+    this.#link.restoreState(state);
     this.statistics.restoreState(state.statistics);
     this.throttle.restoreState(state.throttle, this.#status.halted, nowNs);
     this.interruptStatus.value = state.interruptStatus;
-    this.#heldLinkUp = state.heldLinkUp;
-    this.#heldAnnouncement = state.heldAnnouncement;
   }
 
   get #shape(): CardShape {
@@ -346,8 +334,7 @@ export class NetCard implements FaultSink {
     if (!this.#status.reachesMemory) this.throttle.suspend(nowNs);
     this.#routing.reset(nowNs);
     this.interruptStatus.value = 0;
-    this.#heldAnnouncement = false;
-    this.#showHeldLink(nowNs);
+    this.#link.reset(nowNs);
   }
 
   /** SUSPEND-8, R17. No buffer is in the works between two calls, but batches may wait for their publishing. */
@@ -374,14 +361,6 @@ export class NetCard implements FaultSink {
   /** SUSPEND-5, SUSPEND-7. */
   #resume(nowNs: number): void {
     this.#goOn(nowNs);
-    this.#showHeldLink(nowNs);
-    if (this.#heldAnnouncement) this.announce(nowNs);
-    this.#heldAnnouncement = false;
-  }
-
-  #showHeldLink(nowNs: number): void {
-    const up = this.#heldLinkUp;
-    this.#heldLinkUp = null;
-    if (up !== null) this.setLinkUp(up, nowNs);
+    this.#link.resume(nowNs);
   }
 }

@@ -12,7 +12,6 @@ import { flag, listOf, orNull, record, type SavedCheck } from "../saved-value.ts
 import { F_RING_EVENT_IDX, F_RING_INDIRECT_DESC, F_RING_PACKED } from "../spec/virtio.ts";
 import { NET_F_CTRL_VQ } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../virtqueue/packed-queue.ts";
 import {
   AREA_DESC,
@@ -26,7 +25,6 @@ import type { QueueSnapshot } from "../virtqueue/queue-snapshot.ts";
 import { SplitQueue } from "../virtqueue/split-queue.ts";
 import type { Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { ConfigSpace } from "./config-space.ts";
-import { ControlPath } from "./control/control-path.ts";
 import type { DeviceStatus } from "./device-status.ts";
 import { DriverSettings, type DriverSettingsState } from "./driver-settings.ts";
 import type { FeatureNegotiation } from "./features.ts";
@@ -34,12 +32,11 @@ import type { FrameStaging } from "./frame-staging.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import { negotiated } from "./negotiated.ts";
 import { NO_SLOT, type QueueNumbering } from "./queue-numbering.ts";
-import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
+import type { FaultSink } from "./queue-path.ts";
+import { QueuePaths } from "./queue-paths.ts";
 import { QueueService } from "./queue-service.ts";
-import { ReceivePath } from "./receive.ts";
+import type { ReceivePath } from "./receive.ts";
 import type { CardStatistics } from "./statistics.ts";
-import { TransmitPath } from "./transmit.ts";
-import { TransmitOffloads } from "./transmit-offloads.ts";
 
 /** What the bank works with; all of it belongs to the card. */
 export interface QueueBankParts {
@@ -85,14 +82,13 @@ export class QueueBank {
   readonly receivers: readonly ReceivePath[];
   readonly #parts: QueueBankParts;
   readonly #numbering: QueueNumbering;
-  readonly #transmitters: readonly TransmitPath[];
+  readonly #paths: QueuePaths;
   // All that follows is indexed by slot.
   readonly #queues: Virtqueue[];
   readonly #setups: readonly QueueSetup[];
-  readonly #paths: readonly QueuePath[];
 
   constructor(parts: QueueBankParts) {
-    const { memory, throttle, observer, faults, statistics, features, config, numbering, queueSizeMax } = parts;
+    const { memory, throttle, features, config, numbering, queueSizeMax } = parts;
     this.#parts = parts;
     this.#numbering = numbering;
     const slots = Array.from({ length: numbering.slotCount }, (_, slot) => slot);
@@ -100,31 +96,9 @@ export class QueueBank {
     // The card looks for receive buffers itself before it drops a frame, so it needs no kicks for them.
     this.#queues = slots.map((slot) => new SplitQueue(memory, numbering.kindOf(slot) !== CAUSE_KIND_RX));
     this.settings = new DriverSettings(features, config, throttle, numbering, (slot) => this.#queues[slot]!.started);
-    const { steering } = this.settings;
-    const chain = new DescriptorChain(queueSizeMax, memory.translator !== null);
-    const contexts = this.#queues.map((queue, index): PathContext => {
-      return {
-        index,
-        queue,
-        statistics: statistics.queues[index]!,
-        memory,
-        chain,
-        throttle,
-        steering,
-        observer,
-        faults,
-      };
-    });
-    const pairs = Array.from({ length: numbering.pairs }, (_, pair) => pair);
-    this.receivers = pairs.map((pair) => new ReceivePath(contexts[2 * pair]!, queueSizeMax));
-    const offloads = new TransmitOffloads(parts.port, parts.segmenter);
-    this.#transmitters = pairs.map((pair) => {
-      return new TransmitPath(contexts[2 * pair + 1]!, parts.port, parts.staging, offloads);
-    });
-    const controlled = { features, config, numbering, settings: this.settings, statistics };
-    const control = new ControlPath(contexts[numbering.control]!, controlled);
-    this.#paths = [...pairs.flatMap((pair) => [this.receivers[pair]!, this.#transmitters[pair]!]), control];
-    this.service = new QueueService(numbering, this.#queues, control, this.#transmitters);
+    this.#paths = new QueuePaths(parts, this.#queues, this.settings);
+    this.receivers = this.#paths.receivers;
+    this.service = new QueueService(numbering, this.#queues, this.#paths.control, this.#paths.transmitters);
   }
 
   // --- what the driver does with queues, through its transport -------------------------------------------------------
@@ -189,7 +163,7 @@ export class QueueBank {
     const slot = this.#numbering.slotOf(index);
     if (slot === NO_SLOT || !this.#queues[slot]!.enabled) return;
     this.#queues[slot]!.reset();
-    this.#paths[slot]!.abandon();
+    this.#paths.of(slot).abandon();
     this.service.forget(slot);
     this.#parts.throttle.detachQueue(slot);
   }
@@ -226,23 +200,18 @@ export class QueueBank {
 
   /** DRIVER_OK: what was negotiated holds, and enabled queues live from here on. */
   start(nowNs: number): void {
-    this.#configurePaths();
+    this.#configure();
     if (this.#parts.status.live) this.resume(nowNs);
   }
 
   /** Publishes what was used. */
   finish(nowNs: number): void {
-    for (const path of this.#paths) path.finish(nowNs);
+    this.#paths.finish(nowNs);
   }
 
   /** The same when somebody has thrown who was called, and may throw again: the first error is the one to be told. */
   finishAfterError(nowNs: number): void {
-    for (const path of this.#paths) path.giveBack();
-    for (const path of this.#paths) {
-      try {
-        path.finish(nowNs);
-      } catch {}
-    }
+    this.#paths.finishAfterError(nowNs);
   }
 
   /** No queue is touched any more, until `resume` or the next life. */
@@ -261,22 +230,20 @@ export class QueueBank {
   resetAll(): void {
     for (const queue of this.#queues) queue.reset();
     for (const setup of this.#setups) setup.reset();
-    for (const path of this.#paths) path.abandon();
+    this.#paths.abandon();
     this.settings.reset();
     this.service.forgetAll();
   }
 
   /** Without a link, what the driver sends is dropped. */
   setLinkUp(up: boolean): void {
-    for (const transmitter of this.#transmitters) transmitter.linkUp = up;
+    this.#paths.setLinkUp(up);
   }
 
   /** What was negotiated holds from here on. */
-  #configurePaths(): void {
-    const inForce = negotiated(this.#parts.features, this.#parts.mtu);
+  #configure(): void {
     this.settings.begin();
-    for (const receiver of this.receivers) receiver.configure(inForce);
-    for (const transmitter of this.#transmitters) transmitter.configure(inForce);
+    this.#paths.configure(negotiated(this.#parts.features, this.#parts.mtu));
   }
 
   /** The driver may choose the other kind of ring in its next life. */
@@ -287,7 +254,7 @@ export class QueueBank {
     const { memory } = this.#parts;
     const wantsKicks = this.#numbering.kindOf(slot) !== CAUSE_KIND_RX;
     this.#queues[slot] = packed ? new PackedQueue(memory) : new SplitQueue(memory, wantsKicks);
-    this.#paths[slot]!.attach(this.#queues[slot]!);
+    this.#paths.of(slot).attach(this.#queues[slot]!);
   }
 
   #enableQueue(slot: number): number {
@@ -342,7 +309,7 @@ export class QueueBank {
    */
   restoreState(state: QueueBankState, nowNs: number): void {
     checkState(this.#queues.length)("queues", state);
-    this.#configurePaths();
+    this.#configure();
     this.settings.restoreState(state.settings);
     for (const [slot, { setup, ring, attached, started }] of state.queues.entries()) {
       this.#checkLife(slot, ring !== null, attached, started);
