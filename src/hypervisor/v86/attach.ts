@@ -1,6 +1,6 @@
 /** `attachVirtioNet`: puts a card into a v86 machine, from outside, before its first run or while it runs. */
 
-import type { FramePort } from "../../device/index.ts";
+import type { FeatureName, FramePort } from "../../device/index.ts";
 import {
   HostWindow,
   ITR_LATENCY,
@@ -18,9 +18,14 @@ import { InterruptPins } from "./interrupt-pins.ts";
 import { PciSlot } from "./pci-slot.ts";
 
 export interface VirtioNetOptions
-  extends Omit<NetCardOptions, "memory" | "port" | "interrupts" | "mac" | "vectors" | "txStaging"> {
+  extends Omit<NetCardOptions, "memory" | "port" | "interrupts" | "mac" | "vectors" | "txStaging" | "extra"> {
   /** Where frames come from and go to; by default v86's own network back end (`net0-send`, `net0-receive`). */
   readonly port?: FramePort;
+  /**
+   * Features to offer that are not by default: STANDBY, RING_PACKED, and on v86's own network MRG_RXBUF and GUEST_TSO4 … USO6,
+   * whose frames v86's back ends do not send.
+   */
+  readonly extra?: readonly FeatureName[];
   /** Which of v86's networks, as `id` of its `net_device`; default 0, or 1 if the machine has a card of v86's own. */
   readonly networkId?: number;
   /** Six bytes of a unicast address; by default a random one of local administration. */
@@ -46,6 +51,21 @@ export interface VirtioNetOptions
 const SLOT_DEFAULT = 15;
 /** docs/decisions/006-in-v86.md says why. */
 const LATENCY_DEFAULT_NS = 500_000;
+/**
+ * What is offered only if `extra` names it. Split rings cost an emulated driver fewer instructions than packed ones; and
+ * v86's back ends never send a frame that a plain buffer does not hold, for which drivers have their shortest path.
+ */
+const WITHHELD: readonly FeatureName[] = ["RING_PACKED"];
+const WITHHELD_ON_BUS: readonly FeatureName[] = [
+  "MRG_RXBUF",
+  "GUEST_TSO4",
+  "GUEST_TSO6",
+  "GUEST_ECN",
+  "GUEST_UFO",
+  "GUEST_USO4",
+  "GUEST_USO6",
+];
+const MTU_ETHERNET = 1500;
 const attached = new WeakSet<object>();
 
 /**
@@ -75,7 +95,7 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
   try {
     // One vector for each queue, the control queue's too, and one for configuration changes.
     const vectors = msix ? 2 * pairs + 2 : 1;
-    const card = new NetCard({ ...options, memory, port, interrupts, mac, vectors });
+    const card = new NetCard({ ...options, ...withheldBy(options), memory, port, interrupts, mac, vectors });
     const host = new HostWindow(card.throttle);
     for (let vector = 0; vector < vectors; vector++) {
       host.write(vector * THROTTLE_STRIDE + ITR_LATENCY, latencyIntervalNs, nowNs());
@@ -93,6 +113,13 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
     busPort?.close();
     throw error;
   }
+}
+
+function withheldBy({ port, mtu = MTU_ETHERNET, withhold = [], extra = [], offer }: VirtioNetOptions) {
+  if (offer !== undefined) return {};
+  const onBus = port === undefined && mtu <= MTU_ETHERNET;
+  const unasked = [...WITHHELD, ...(onBus ? WITHHELD_ON_BUS : [])].filter((name) => !extra.includes(name));
+  return { withhold: [...withhold, ...unasked] };
 }
 
 function checkRoom(emulator: object, { cpu }: EmulatorInside, { msix, bar, networkId = 0 }: VirtioNetOptions): void {

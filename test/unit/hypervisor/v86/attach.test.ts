@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { GUEST_PREEMPTED, GUEST_STATE, ITR_LATENCY, LoopbackPort } from "../../../../src/device/index.ts";
+import type { VirtioNetOptions } from "../../../../src/hypervisor/v86/index.ts";
 import { patterned } from "../../../conformance/harness/frames.ts";
+import { ALL_FEATURES, FEATURE_BIT, type Feature } from "../../../conformance/harness/numbers.ts";
 import { Machine } from "./machine.ts";
 
 const HEADER = new Uint8Array(12);
@@ -124,6 +126,47 @@ describe.each([
     expect(machine.sent).toEqual([]);
     expect(transmit.collectUsed()).toHaveLength(1);
     expect(machine.card.card.statistics.queues[1]!.drops.reduce((sum, count) => sum + count, 0)).toBe(1);
+  });
+});
+
+describe("what a card in v86 offers", () => {
+  const MERGING = [
+    "MRG_RXBUF",
+    "GUEST_TSO4",
+    "GUEST_TSO6",
+    "GUEST_ECN",
+    "GUEST_UFO",
+    "GUEST_USO4",
+    "GUEST_USO6",
+  ] as const;
+  const offered = async (options: VirtioNetOptions): Promise<(name: Feature) => boolean> => {
+    const machine = await Machine.make();
+    const { features } = machine.attach(options).card;
+    await machine.destroy();
+    return (name) => features.isOffered(FEATURE_BIT[name]);
+  };
+
+  it("on v86's own network leaves out what serves frames that none of its back ends sends", async () => {
+    const isOffered = await offered({});
+    expect([...MERGING, "RING_PACKED"].filter((name) => isOffered(name as Feature))).toEqual([]);
+    expect((["CSUM", "HOST_TSO4", "GUEST_CSUM", "MTU", "CTRL_VQ"] as const).every(isOffered)).toBe(true);
+  });
+
+  it.each<[string, VirtioNetOptions]>([
+    ["at a port of the embedder's", { port: new LoopbackPort() }],
+    ["with jumbo frames", { mtu: 9000 }],
+  ])("is all but packed rings %s", async (_, options) => {
+    const isOffered = await offered(options);
+    expect(MERGING.every(isOffered)).toBe(true);
+    expect(isOffered("RING_PACKED")).toBe(false);
+  });
+
+  it("is also what the embedder asks for, and never what it does not want", async () => {
+    const isOffered = await offered({ extra: ["RING_PACKED", "MRG_RXBUF"], withhold: ["STATUS"] });
+    expect((["RING_PACKED", "MRG_RXBUF"] as const).every(isOffered)).toBe(true);
+    expect((["STATUS", "GUEST_TSO4"] as const).some(isOffered)).toBe(false);
+    const only = await offered({ offer: ["VERSION_1", "MAC", "RING_PACKED"] });
+    expect(ALL_FEATURES.filter(only)).toEqual(["MAC", "VERSION_1", "RING_PACKED"]);
   });
 });
 
