@@ -99,11 +99,6 @@ export class PackedQueue implements Virtqueue {
     return this.#scan.chains;
   }
 
-  /**
-   * Takes over the driver's setup of the queue, both wrap counters 1; touches no guest memory. Returns
-   * FAULT_QUEUE_SETUP, and stays disabled, unless the size is 1 … 32768, a power of two or not, and the areas are
-   * aligned, inside guest memory and apart (§2.8.10.1).
-   */
   enable(areas: QueueAreas): number {
     this.reset();
     const { size } = areas;

@@ -99,10 +99,6 @@ export class SplitQueue implements Virtqueue {
     return (this.#availIdx - this.#nextAvail) & 0xffff;
   }
 
-  /**
-   * Takes over the driver's setup of the queue, all indices 0; touches no guest memory. Returns FAULT_QUEUE_SETUP, and
-   * stays disabled, unless the size is a power of two and the areas are aligned, inside guest memory and apart (§2.7).
-   */
   enable(areas: QueueAreas): number {
     this.reset();
     const { size } = areas;

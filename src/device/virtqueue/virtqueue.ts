@@ -47,8 +47,8 @@ export interface Virtqueue extends InterruptSource {
   readonly inHand: number;
 
   /**
-   * Takes over the driver's setup, all indices 0; touches no guest memory. Returns FAULT_QUEUE_SETUP, and stays
-   * disabled, unless the size is allowed and the areas are aligned, inside guest memory and apart.
+   * Takes over the driver's setup, all indices 0 and wrap counters 1; touches no guest memory. Returns FAULT_QUEUE_SETUP,
+   * and stays disabled, unless the size is allowed and the areas are aligned, inside guest memory and apart.
    */
   enable(areas: QueueAreas): number;
   /** Back to the state before `enable` (virtio 1.4 §2.6.1.1, VQRST-2). */
