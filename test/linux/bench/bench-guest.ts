@@ -41,6 +41,7 @@ export class BenchGuest {
   /** Address of the card. */
   readonly mac: string;
   readonly #bus: Bus;
+  #lastEmptyInterrupt = "";
 
   private constructor(linux: LinuxGuest, attached: AttachedCard | null, mac: string) {
     this.linux = linux;
@@ -81,12 +82,17 @@ export class BenchGuest {
     return Number((await this.linux.output("grep virtio /proc/interrupts")).trim().split(/ +/)[1]);
   }
 
-  /** Interrupts of the card that found nothing in any ring, as the guest's kernel counts them. */
-  async emptyInterrupts(): Promise<number> {
-    const line = await this.linux.output(
-      "n=$(grep virtio /proc/interrupts | cut -d: -f1); cat /proc/irq/$((n))/spurious",
+  /**
+   * True if an interrupt of the card has found nothing in any ring since the last call. The kernel's count of them begins anew
+   * now and then, but it keeps the time of the last one.
+   */
+  async sawEmptyInterrupt(): Promise<boolean> {
+    const last = await this.linux.output(
+      "n=$(grep virtio /proc/interrupts | cut -d: -f1); grep last_unhandled /proc/irq/$((n))/spurious",
     );
-    return Number(/unhandled (\d+)/.exec(line)?.[1]);
+    const saw = last !== this.#lastEmptyInterrupt;
+    this.#lastEmptyInterrupt = last;
+    return saw;
   }
 
   /** Frames that the guest lost below its sockets: in the card, in the driver, in the queue before the stack. */

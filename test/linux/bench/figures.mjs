@@ -1,40 +1,51 @@
-/** Medians and ratios of the rounds, and a table of them. */
+/** Figures and ratios of the turns, and a table of them. */
 
 /** Ratio of our card to v86's own, the target, and which side of it is good. */
 const TARGETS = [
-  ["receiveBurst64.framesPerS", 1, "at least"],
-  ["receiveBurst1514.framesPerS", 1, "at least"],
-  ["receiveTrickle64.framesPerS", 4, "at least"],
-  ["receiveTrickle1514.framesPerS", 4, "at least"],
-  ["transmit64.framesPerS", 1.5, "at least"],
-  ["transmit1514.framesPerS", 1.5, "at least"],
-  ["tcp.mibPerS", 4, "at least"],
-  ["receiveTrickle64.interruptsPerFrame", 1 / 8, "at most"],
-  ["receiveTrickle1514.interruptsPerFrame", 1 / 8, "at most"],
+  ["receiveBurst64", "framesPerS", 1, "at least"],
+  ["receiveBurst1514", "framesPerS", 1, "at least"],
+  ["receiveTrickle64", "framesPerS", 4, "at least"],
+  ["receiveTrickle1514", "framesPerS", 4, "at least"],
+  ["transmit64", "framesPerS", 1.5, "at least"],
+  ["transmit1514", "framesPerS", 1.5, "at least"],
+  ["tcp", "mibPerS", 4, "at least"],
+  ["receiveTrickle64", "interruptsPerFrame", 1 / 8, "at most"],
+  ["receiveTrickle1514", "interruptsPerFrame", 1 / 8, "at most"],
 ];
+/** Figures of which every turn's counts; of the others the median is shown. */
+const COUNTS = ["missing", "lost", "retransmitted", "emptyInterrupts"];
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** `rounds`: figures of both designs, by name. */
-export function figuresOf(rounds) {
-  const medians = (design) =>
+/** `turns`: by name of what was measured, figures of both designs in each turn. */
+export function figuresOf(turns) {
+  const of = (design) =>
     Object.fromEntries(
-      Object.keys(rounds[0][design]).map((name) => [name, median(rounds.map((round) => round[design][name]))]),
+      [...turns].map(([name, entries]) => {
+        const figure = (key) => {
+          const values = entries.map((entry) => entry[design][key]);
+          return COUNTS.includes(key) ? sum(values) : median(values);
+        };
+        return [name, Object.fromEntries(Object.keys(entries[0][design]).map((key) => [key, figure(key)]))];
+      }),
     );
-  const ratios = TARGETS.map(([name, target, side]) => {
-    const ratio = median(rounds.map((round) => round.spillway[name] / round.v86[name]));
-    return { name, ratio, target, side, reached: side === "at least" ? ratio >= target : ratio <= target };
+  const ratios = TARGETS.map(([name, key, target, side]) => {
+    const ratio = median(turns.get(name).map(({ spillway, v86 }) => spillway[key] / v86[key]));
+    return { name, figure: key, ratio, target, side, reached: side === "at least" ? ratio >= target : ratio <= target };
   });
-  return { rounds: rounds.length, spillway: medians("spillway"), v86: medians("v86"), ratios };
+  return { turns: turns.get("tcp").length, spillway: of("spillway"), v86: of("v86"), ratios };
 }
 
 export function tableOf({ spillway, v86, ratios }) {
   const number = (value) => String(Number(value.toPrecision(4))).padStart(12);
-  const lines = Object.keys(spillway).map((name) => {
-    const ratio = ratios.find((entry) => entry.name === name);
-    const verdict = ratio === undefined ? "" : `${number(ratio.ratio)}  ${ratio.side} ${ratio.target}`;
-    return `${name.padEnd(38)}${number(spillway[name])}${number(v86[name])}${verdict}`;
-  });
+  const lines = Object.keys(spillway).flatMap((name) =>
+    Object.keys(spillway[name]).map((key) => {
+      const ratio = ratios.find((entry) => entry.name === name && entry.figure === key);
+      const verdict = ratio === undefined ? "" : `${number(ratio.ratio)}  ${ratio.side} ${ratio.target}`;
+      return `${`${name}.${key}`.padEnd(38)}${number(spillway[name][key])}${number(v86[name][key])}${verdict}`;
+    }),
+  );
   const head = `${"".padEnd(38)}${"spillway".padStart(12)}${"v86's own".padStart(12)}${"ratio".padStart(12)}`;
   return `${[head, ...lines].join("\n")}\n`;
 }

@@ -18,7 +18,7 @@ export const OPEN_SOCKET = `perl -e 'socket(S,2,2,0); bind(S,pack("S n x12",2,9)
  * Frames after which the sender asks whether they have come. Two such windows may be under way: fewer than either card's
  * ring has buffers, so that nobody loses any for want of flow control, which datagrams do not have.
  */
-const WINDOW_FRAMES = 384;
+const WINDOW_FRAMES = 128;
 
 /** Sends `frames` UDP frames of `frameBytes`, `perTurn` in each turn of the event loop. */
 export async function measureReceive(

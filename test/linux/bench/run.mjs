@@ -1,12 +1,19 @@
 /**
  * npm run bench:linux [-- --json] [-- --quick] [-- --latency-us N]: our card and v86's own under the same unmodified Linux.
- * Each round of each design is a process of its own, and the designs take turns, so that a machine whose speed drifts
- * slows both alike. Figures are medians over the rounds; ratios are medians of the rounds' own ratios.
+ * Each design has a process of its own. They take turns at short measurements, so that a machine whose speed drifts slows
+ * both alike; the ratios are medians of the turns' own ratios.
  */
-import { execFileSync } from "node:child_process";
+import { fork } from "node:child_process";
 import { join } from "node:path";
 import { runnerImport } from "vite";
 import { figuresOf, tableOf } from "./figures.mjs";
+
+const WIRE = ["receiveBurst", "receiveTrickle", "transmit"].flatMap((way) => [`${way}64`, `${way}1514`]);
+const SCENES = [
+  ["wire", WIRE],
+  ["tcp", ["tcp"]],
+];
+const DESIGNS = ["spillway", "v86"];
 
 const args = process.argv.slice(2);
 const fail = (message) => {
@@ -26,28 +33,51 @@ while (args.length > 0) {
     latencyIntervalNs = micros * 1000;
   } else fail(`unknown option ${arg}; allowed are --json, --quick, --latency-us N`);
 }
+const TURNS = quick ? 3 : 15;
+const share = quick ? 0.3 : 1;
 
-const ROUNDS = quick ? 1 : 3;
+/** What `child` answers to `message`, or to its start. */
+function ask(child, message) {
+  if (message !== null) child.send(message);
+  return new Promise((resolve) => {
+    child.removeAllListeners();
+    child.on("message", ({ error, figures }) => (error === undefined ? resolve(figures) : fail(error)));
+    child.on("exit", (code) => fail(`a process of the bench has ended with ${code}`));
+  });
+}
+
 const { module } = await runnerImport("./test/linux/bench/bench-guest.ts");
 try {
   await module.prepareGuests();
 } catch (error) {
   fail(error.message);
 }
-const rounds = [];
-for (let round = 0; round < ROUNDS; round++) {
-  const figures = {};
-  for (const design of ["spillway", "v86"]) {
-    const options = JSON.stringify({ design, share: quick ? 0.25 : 1, latencyIntervalNs });
-    const output = execFileSync(process.execPath, [join(import.meta.dirname, "round.mjs"), options], {
-      encoding: "utf8",
-    });
-    figures[design] = JSON.parse(output);
+/** Figures of both designs, by name of what was measured: one entry for each turn. */
+const turns = new Map();
+for (const [scene, names] of SCENES) {
+  const children = {};
+  for (const design of DESIGNS) {
+    children[design] = fork(join(import.meta.dirname, "scene-process.mjs"));
+    await ask(children[design], null);
+    await ask(children[design], { options: { design, scene, share, latencyIntervalNs } });
+  }
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const name of names) {
+      const figures = {};
+      // Neither is always the first.
+      for (const design of turn % 2 === 0 ? DESIGNS : DESIGNS.toReversed()) {
+        figures[design] = await ask(children[design], { name });
+      }
+      if (!turns.has(name)) turns.set(name, []);
+      turns.get(name).push(figures);
+    }
     if (!json) process.stderr.write(".");
   }
-  rounds.push(figures);
+  for (const child of Object.values(children)) {
+    child.removeAllListeners();
+    child.disconnect();
+  }
 }
 if (!json) process.stderr.write("\n");
-const figures = figuresOf(rounds);
+const figures = figuresOf(turns);
 process.stdout.write(json ? `${JSON.stringify(figures, null, 2)}\n` : tableOf(figures));
-process.exit(0);

@@ -1,0 +1,77 @@
+/** What one design measures, in a process of its own: guests that have run warm, and figures by name. */
+
+import { BenchGuest, type Design } from "./bench-guest.ts";
+import { GUEST_IP, Station } from "./bench-station.ts";
+import { measureReceive, OPEN_SOCKET } from "./receive.ts";
+import { TcpPair } from "./tcp.ts";
+import { measureTransmit } from "./transmit.ts";
+
+export type Figures = Record<string, number>;
+
+export interface Scene {
+  /** Measures once; between two calls the guests idle. */
+  measure(name: string): Promise<Figures>;
+}
+
+export interface SceneOptions {
+  readonly design: Design;
+  readonly scene: "wire" | "tcp";
+  /** Share of the warm-up and of the frames and bytes of a full measurement. */
+  readonly share: number;
+  readonly latencyIntervalNs?: number;
+}
+
+const BURST = 64;
+/**
+ * v86 compiles what a guest runs often, and a Linux that has just been resumed has run nothing yet: what is measured first
+ * would tell of that and not of the card.
+ */
+const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, mib: 256 };
+/** Of one measurement, a fraction of a second each: many short ones by turns, for the machine's speed drifts. */
+const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, mib: 24 };
+const LENGTHS = [64, 1514] as const;
+
+export function openScene(options: SceneOptions): Promise<Scene> {
+  return options.scene === "tcp" ? openTcp(options) : openWire(options);
+}
+
+/** A guest, and a station that sends to it and hears it. */
+async function openWire({ design, share, latencyIntervalNs }: SceneOptions): Promise<Scene> {
+  const guest = await BenchGuest.start({ design, ip: GUEST_IP, ...(latencyIntervalNs && { latencyIntervalNs }) });
+  const station = await Station.at(guest);
+  await guest.linux.output(OPEN_SOCKET);
+  await station.echo(guest);
+  const ways = {
+    receiveBurst: (length: number, { burst }: typeof WARM_UP | typeof MEASURED) =>
+      measureReceive(guest, station, length, Math.ceil(burst * share), BURST),
+    receiveTrickle: (length: number, { trickle }: typeof WARM_UP | typeof MEASURED) =>
+      measureReceive(guest, station, length, Math.ceil(trickle * share), 1),
+    transmit: (length: number, { transmit }: typeof WARM_UP | typeof MEASURED) =>
+      measureTransmit(guest, station, length, Math.ceil(transmit * share)),
+  };
+  for (const length of LENGTHS) for (const measure of Object.values(ways)) await measure(length, WARM_UP);
+  return {
+    async measure(name) {
+      const [, way, length] = /^([a-zA-Z]+)(\d+)$/.exec(name)!;
+      await guest.sawEmptyInterrupt();
+      const lost = await guest.lostBelowSockets();
+      const figures = await ways[way as keyof typeof ways](Number(length), MEASURED);
+      return {
+        ...figures,
+        lost: (await guest.lostBelowSockets()) - lost,
+        emptyInterrupts: Number(await guest.sawEmptyInterrupt()),
+      };
+    },
+  };
+}
+
+/** Two guests, one of which sends to the other. */
+async function openTcp({ design, share, latencyIntervalNs }: SceneOptions): Promise<Scene> {
+  const pair = await TcpPair.start(design, latencyIntervalNs);
+  await pair.transfer(Math.ceil(WARM_UP.mib * share));
+  return {
+    async measure() {
+      return { ...(await pair.measure(Math.ceil(MEASURED.mib * share))) };
+    },
+  };
+}
