@@ -146,6 +146,21 @@ export class Throttle {
     this.reprogrammed(interruptVector, false, nowNs);
   }
 
+  /**
+   * The driver was told by one notification of `vector`, and looks through all the rings now (virtio 1.4 §4.1.5.5): what has
+   * been used meanwhile and waits for its interval is found at this occasion (R9). A notification of it would find nothing.
+   */
+  driverLooks(vector: number, nowNs: number): void {
+    const interruptVector = this.vectors[vector]!;
+    if (!this.#delivery.servedBy(interruptVector).active || !interruptVector.hasPendingQueue()) return;
+    for (const cause of interruptVector.queues) {
+      if (!cause.pending) continue;
+      cause.drop();
+      interruptVector.counters.causesSuppressed++;
+    }
+    this.#rules.evaluate(interruptVector, nowNs, false);
+  }
+
   // --- the guest's states --------------------------------------------------------------------------------------------
 
   /**

@@ -20,6 +20,9 @@ import type { PciConfigSpace } from "./pci-config-space.ts";
 import type { PciInterrupts } from "./pci-interrupts.ts";
 import type { PciLayout } from "./pci-layout.ts";
 
+/** The vector of all causes while the line stands for them. */
+const LINE_VECTOR = 0;
+
 export class PciSignalling {
   readonly table: MsixTable;
   readonly #card: NetCard;
@@ -56,6 +59,8 @@ export class PciSignalling {
     const { interruptStatus } = this.#card;
     const { value } = interruptStatus;
     interruptStatus.acknowledge(value);
+    if (!this.#msixEnabled && (value & INTERRUPT_USED_BUFFER) !== 0)
+      this.#card.throttle.driverLooks(LINE_VECTOR, nowNs);
     this.#updateLine(nowNs);
     return value;
   }

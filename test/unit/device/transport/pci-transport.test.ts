@@ -30,6 +30,49 @@ describe("a frame's way over PCI", () => {
     expect([machine.line, machine.isr(), machine.line]).toEqual([true, 2, false]);
   });
 
+  test("what is used before the driver reads the ISR status needs no interrupt of its own (§4.1.5.5, R9)", () => {
+    const machine = new PciMachine().bringUp(FEATURES);
+    const { throttle } = machine.card;
+    throttle.vectors[0]!.latencyNs = 1_000_000;
+    machine.loop(frameOf(60));
+    machine.nowNs += 1000;
+    machine.loop(frameOf(60));
+    expect([machine.lineChanges, throttle.nextDeadlineNs()]).toEqual([[true], machine.nowNs - 1000 + 1_000_000]);
+    expect(machine.isr()).toBe(1);
+    expect([throttle.nextDeadlineNs(), throttle.vectors[0]!.counters.causesSuppressed]).toEqual([Infinity, 2]);
+    machine.nowNs += 2_000_000;
+    machine.poll();
+    expect(machine.lineChanges).toEqual([true, false]);
+    machine.loop(frameOf(60));
+    expect(machine.line).toBe(true);
+  });
+
+  test("what is used after the driver has read the ISR status has an interrupt once the interval is over", () => {
+    const machine = new PciMachine().bringUp(FEATURES);
+    machine.card.throttle.vectors[0]!.latencyNs = 1_000_000;
+    machine.loop(frameOf(60));
+    expect(machine.isr()).toBe(1);
+    machine.loop(frameOf(60));
+    // A driver that looks at a status of 0 looks at nothing else.
+    expect([machine.line, machine.isr()]).toEqual([false, 0]);
+    machine.nowNs += 1_000_000;
+    machine.poll();
+    expect(machine.line).toBe(true);
+  });
+
+  test("a change of the configuration says nothing of rings to a driver that reads the ISR status", () => {
+    const machine = new PciMachine().bringUp(FEATURES);
+    machine.card.throttle.vectors[0]!.latencyNs = 1_000_000;
+    machine.loop(frameOf(60));
+    expect(machine.isr()).toBe(1);
+    machine.loop(frameOf(60));
+    machine.card.setLinkUp(false, machine.nowNs);
+    expect(machine.isr()).toBe(2);
+    machine.nowNs += 1_000_000;
+    machine.poll();
+    expect(machine.isr()).toBe(1);
+  });
+
   test("the interrupt disable bit silences INTx, and the status bit still tells (PISR-4)", () => {
     const machine = new PciMachine().bringUp(FEATURES);
     machine.setConfig(4, 2, 0x0407);
