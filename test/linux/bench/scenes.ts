@@ -26,9 +26,9 @@ const BURST = 64;
  * v86 compiles what a guest runs often, and a Linux that has just been resumed has run nothing yet: what is measured first
  * would tell of that and not of the card.
  */
-const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, mib: 256 };
+const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, mib: 640 };
 /** Of one measurement, a fraction of a second each: many short ones by turns, for the machine's speed drifts. */
-const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, mib: 24 };
+const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, mib: 48 };
 const LENGTHS = [64, 1514] as const;
 
 export function openScene(options: SceneOptions): Promise<Scene> {
