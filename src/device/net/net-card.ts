@@ -129,13 +129,27 @@ export class NetCard implements FaultSink {
    * poll goes on
    */
   poll(nowNs: number, budgetFrames: number): number {
+    return this.#work("poll", true, nowNs, budgetFrames);
+  }
+
+  /**
+   * The first half of `poll`: control commands, and what is to be sent, at most `budgetFrames` chains of each queue. For an
+   * embedder that deals with a driver's kick at once, and has a poll follow for the rest.
+   * @throws as `poll`
+   */
+  serve(nowNs: number, budgetFrames: number): number {
+    return this.#work("serve", false, nowNs, budgetFrames);
+  }
+
+  #work(name: string, receives: boolean, nowNs: number, budgetFrames: number): number {
     if (!(budgetFrames >= 1) || Number.isNaN(nowNs)) {
-      throw new RangeError(`poll(${nowNs}, ${budgetFrames}): nowNs must be a number, budgetFrames at least 1`);
+      throw new RangeError(`${name}(${nowNs}, ${budgetFrames}): nowNs must be a number, budgetFrames at least 1`);
     }
     if (this.#polling) return 0;
     this.#polling = true;
     try {
       const chains = this.queues.service.serve(budgetFrames, nowNs);
+      if (!receives) return chains;
       const frames = this.#intake.run(budgetFrames, nowNs);
       if (frames >= budgetFrames) this.queues.service.workDueNs = nowNs;
       this.throttle.expire(nowNs);
@@ -147,6 +161,11 @@ export class NetCard implements FaultSink {
     } finally {
       this.#polling = false;
     }
+  }
+
+  /** Since when a kick waits for `serve` or `poll`; Infinity if none does. */
+  get kickedNs(): number {
+    return this.queues.service.workDueNs;
   }
 
   /** When `poll` is to be called next: a time that has passed if work is left, Infinity if nothing is foreseen. */

@@ -40,6 +40,8 @@ export class AttachedCard {
   readonly #originalSetState: EmulatorCpu["set_state"];
   readonly #setState: EmulatorCpu["set_state"];
   #attached = true;
+  // A kick was dealt with in this stretch.
+  #served = false;
 
   constructor(inside: EmulatorInside, parts: AttachedParts, onDetach: () => void) {
     const { cpu } = inside;
@@ -135,15 +137,26 @@ export class AttachedCard {
       const { kind, sizeBytes } = shape;
       const window =
         kind === "io"
-          ? new IoWindow(cpu.io, transport, bar, sizeBytes, enter)
+          ? new IoWindow(cpu.io, transport, bar, sizeBytes, enter, () => this.#serveFirst())
           : new MemoryWindow(cpu, transport, bar, sizeBytes, bar === VIRTIO_BAR ? isWord : () => false, enter);
       return [{ bar, window }];
     });
   }
 
-  /** Between two stretches of instructions. What the driver kicked for meanwhile is done here, in one go. */
+  /**
+   * The first frame that the driver kicks for in a stretch goes out at once, for whoever waits for it, and the first command
+   * is carried out, for which Linux spins. The queue is not armed anew, so that for the others of the stretch nobody kicks.
+   */
+  #serveFirst(): void {
+    if (this.#served || this.card.kickedNs === Number.POSITIVE_INFINITY) return;
+    this.#served = true;
+    this.card.serve(this.nowNs(), 1);
+  }
+
+  /** Between two stretches of instructions. What else the driver has queued meanwhile is done here, in one go. */
   #work(nowNs: number): number {
     const { card, memory, pins, busPort } = this.#parts;
+    this.#served = false;
     memory.follow();
     card.poll(nowNs, BUDGET_FRAMES);
     busPort?.announce(card.config.mac);

@@ -13,17 +13,29 @@ export class IoWindow {
   readonly #io: EmulatorIo;
   readonly #entries: readonly PortEntry[];
 
-  constructor(io: EmulatorIo, transport: PciTransport, bar: number, sizeBytes: number, nowNs: () => number) {
+  /** @param onWrite is called after each access that has written */
+  constructor(
+    io: EmulatorIo,
+    transport: PciTransport,
+    bar: number,
+    sizeBytes: number,
+    nowNs: () => number,
+    onWrite: () => void,
+  ) {
     this.#io = io;
     const device = { name: "spillway virtio-net" };
+    const write = (offset: number, widthBytes: number, value: number): void => {
+      transport.writeBar(bar, offset, widthBytes, value, nowNs());
+      onWrite();
+    };
     this.#entries = Array.from({ length: sizeBytes }, (_, offset) => ({
       read8: () => transport.readBar(bar, offset, 1, nowNs()),
       read16: () => transport.readBar(bar, offset, 2, nowNs()),
       // Ports carry signed words.
       read32: () => transport.readBar(bar, offset, 4, nowNs()) | 0,
-      write8: (value: number) => transport.writeBar(bar, offset, 1, value & 0xff, nowNs()),
-      write16: (value: number) => transport.writeBar(bar, offset, 2, value & 0xffff, nowNs()),
-      write32: (value: number) => transport.writeBar(bar, offset, 4, value >>> 0, nowNs()),
+      write8: (value: number) => write(offset, 1, value & 0xff),
+      write16: (value: number) => write(offset, 2, value & 0xffff),
+      write32: (value: number) => write(offset, 4, value >>> 0),
       device,
     }));
   }

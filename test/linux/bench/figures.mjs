@@ -9,6 +9,8 @@ const TARGETS = [
   ["transmit64", "framesPerS", 1.5, "at least"],
   ["transmit1514", "framesPerS", 1.5, "at least"],
   ["tcp", "mibPerS", 4, "at least"],
+  ["pingIdle", "medianUs", 1, "at most"],
+  ["pingRunning", "medianUs", 1, "at most"],
   ["receiveTrickle64", "interruptsPerFrame", 1 / 8, "at most"],
   ["receiveTrickle1514", "interruptsPerFrame", 1 / 8, "at most"],
 ];

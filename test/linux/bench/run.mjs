@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { runnerImport } from "vite";
 import { figuresOf, tableOf } from "./figures.mjs";
 
-const WIRE = ["receiveBurst", "receiveTrickle", "transmit"].flatMap((way) => [`${way}64`, `${way}1514`]);
+const FRAMES = ["receiveBurst", "receiveTrickle", "transmit"].flatMap((way) => [`${way}64`, `${way}1514`]);
 const SCENES = [
-  ["wire", WIRE],
+  ["wire", [...FRAMES, "pingIdle", "pingRunning"]],
   ["tcp", ["tcp"]],
 ];
 const DESIGNS = ["spillway", "v86"];

@@ -2,6 +2,7 @@
 
 import { BenchGuest, type Design } from "./bench-guest.ts";
 import { GUEST_IP, Station } from "./bench-station.ts";
+import { measurePing, measurePingRunning } from "./ping.ts";
 import { measureReceive, OPEN_SOCKET } from "./receive.ts";
 import { TcpPair } from "./tcp.ts";
 import { measureTransmit } from "./transmit.ts";
@@ -26,9 +27,9 @@ const BURST = 64;
  * v86 compiles what a guest runs often, and a Linux that has just been resumed has run nothing yet: what is measured first
  * would tell of that and not of the card.
  */
-const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, mib: 640 };
+const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, pings: 200, mib: 640 };
 /** Of one measurement, a fraction of a second each: many short ones by turns, for the machine's speed drifts. */
-const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, mib: 48 };
+const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, pings: 40, mib: 48 };
 const LENGTHS = [64, 1514] as const;
 
 export function openScene(options: SceneOptions): Promise<Scene> {
@@ -41,21 +42,22 @@ async function openWire({ design, share, latencyIntervalNs }: SceneOptions): Pro
   const station = await Station.at(guest);
   await guest.linux.output(OPEN_SOCKET);
   await station.echo(guest);
-  const ways = {
-    receiveBurst: (length: number, { burst }: typeof WARM_UP | typeof MEASURED) =>
-      measureReceive(guest, station, length, Math.ceil(burst * share), BURST),
-    receiveTrickle: (length: number, { trickle }: typeof WARM_UP | typeof MEASURED) =>
-      measureReceive(guest, station, length, Math.ceil(trickle * share), 1),
-    transmit: (length: number, { transmit }: typeof WARM_UP | typeof MEASURED) =>
-      measureTransmit(guest, station, length, Math.ceil(transmit * share)),
+  const part = (full: number): number => Math.ceil(full * share);
+  const ways: Record<string, (amounts: typeof WARM_UP | typeof MEASURED) => Promise<object>> = {
+    pingIdle: ({ pings }) => measurePing(guest, station, part(pings)),
+    pingRunning: ({ pings }) => measurePingRunning(guest, station, part(pings)),
   };
-  for (const length of LENGTHS) for (const measure of Object.values(ways)) await measure(length, WARM_UP);
+  for (const length of LENGTHS) {
+    ways[`receiveBurst${length}`] = ({ burst }) => measureReceive(guest, station, length, part(burst), BURST);
+    ways[`receiveTrickle${length}`] = ({ trickle }) => measureReceive(guest, station, length, part(trickle), 1);
+    ways[`transmit${length}`] = ({ transmit }) => measureTransmit(guest, station, length, part(transmit));
+  }
+  for (const measure of Object.values(ways)) await measure(WARM_UP);
   return {
     async measure(name) {
-      const [, way, length] = /^([a-zA-Z]+)(\d+)$/.exec(name)!;
       await guest.sawEmptyInterrupt();
       const lost = await guest.lostBelowSockets();
-      const figures = await ways[way as keyof typeof ways](Number(length), MEASURED);
+      const figures = await ways[name]!(MEASURED);
       return {
         ...figures,
         lost: (await guest.lostBelowSockets()) - lost,

@@ -420,3 +420,49 @@ test("the same card works in every legal queue size up to 32768", () => {
     expect(machine.receive(frameOf(60))).toEqual([{ head: size - 1, length: 72 }]);
   }
 });
+
+describe("serve", () => {
+  /** A card with a frame to send, which its driver has kicked for, and one on the wire. */
+  function busyMachine(): CardMachine {
+    const machine = new CardMachine().bringUp();
+    machine.offerReceiveBuffers([2048]);
+    machine.poll();
+    machine.ram.fill(0, BUFFERS + 0x8000, BUFFERS + 0x8000 + 72);
+    for (const descriptor of [0, 1]) {
+      machine.tx.setDescriptor(descriptor, { address: BUFFERS + 0x8000, length: 72 });
+      machine.tx.offer(descriptor);
+    }
+    machine.tx.publish();
+    machine.port.arrivals.push({ bytes: frameOf(60) });
+    return machine;
+  }
+
+  test("does what the driver has handed over within the budget, and takes nothing off the wire", () => {
+    const machine = busyMachine();
+    expect(machine.card.kickedNs).toBe(Number.POSITIVE_INFINITY);
+    machine.kick(TX);
+    expect(machine.card.kickedNs).toBe(machine.nowNs);
+    expect(machine.card.serve(machine.nowNs, 1)).toBe(1);
+    expect([machine.port.sent.length, machine.port.arrivals.length]).toEqual([1, 1]);
+    expect(machine.card.kickedNs).toBe(machine.nowNs);
+    expect(machine.poll()).toBe(2);
+    expect([machine.port.sent.length, machine.port.arrivals.length]).toEqual([2, 0]);
+    expect(machine.card.kickedNs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("does nothing from inside a poll", () => {
+    const machine = busyMachine();
+    let served = -1;
+    machine.port.onReceive = () => {
+      served = machine.card.serve(machine.nowNs, 1);
+    };
+    machine.poll();
+    expect(served).toBe(0);
+  });
+
+  test("throws for a budget or a time that is none, and says which call it was", () => {
+    const { card } = new CardMachine();
+    expect(() => card.serve(0, 0)).toThrow("serve(0, 0): nowNs must be a number, budgetFrames at least 1");
+    expect(() => card.serve(Number.NaN, 1)).toThrow("serve(NaN, 1)");
+  });
+});
