@@ -160,7 +160,8 @@ export class ReceivePath implements QueuePath {
     try {
       memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
     } catch (error) {
-      // A frame that is not whole is not delivered.
+      // A frame that is not whole is not delivered. On a packed ring the chain's own length stood where the used one is.
+      memory.u32[burst.usedWord + (next << burst.usedShift)] = burst.lengths[next]!;
       this.#burstBytes -= lengthBytes;
       burst.next = next;
       throw error;

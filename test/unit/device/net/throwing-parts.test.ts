@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { GuestMemory } from "../../../../src/device/index.ts";
 import { CardMachine, frameOf, PLAIN_FEATURES, REG, RUNNING, RX, TX } from "../../../rings/card-machine.ts";
+import { PackedDriver } from "../../../rings/packed-driver.ts";
 import { SplitDriver } from "../../../rings/split-driver.ts";
 
 const FAILED = 128;
@@ -222,4 +223,33 @@ test("an observer that throws leaves a card that can be saved, and that goes on"
   expect(machine.rx.takeUsed()).toEqual([{ head: 2, length: 72 }]);
   expect(other.card.freeReceiveBuffers).toBe(6);
   expect(other.card.statistics.queues[RX]!.frames).toBe(2);
+});
+
+test("a copy into a packed ring's buffer that breaks off leaves the buffer as long as the driver has made it", () => {
+  const machine = new CardMachine({ observed: false });
+  machine.negotiate([...PLAIN_FEATURES, "RING_PACKED"]);
+  const driver = new PackedDriver(machine.ram.buffer, 0x1000, 8);
+  const { descAddress, driverAddress, deviceAddress } = driver.areas();
+  machine.write(REG.QUEUE_SEL, RX);
+  machine.write(REG.QUEUE_SIZE, 8);
+  machine.write(REG.QUEUE_DESC_LOW, descAddress);
+  machine.write(REG.QUEUE_DRIVER_LOW, driverAddress);
+  machine.write(REG.QUEUE_DEVICE_LOW, deviceAddress);
+  machine.write(REG.QUEUE_READY, 1);
+  machine.write(REG.STATUS, RUNNING);
+  const offer = (id: number): number => driver.offer(id, [{ address: 0x20000 + 0x800 * id, length: 0x800, flags: 2 }]);
+  const receive = (...lengths: number[]): number => {
+    for (const length of lengths) machine.port.arrivals.push({ bytes: frameOf(length) });
+    return machine.poll();
+  };
+  for (let id = 0; id < 8; id++) offer(id);
+  receive(60, 60, 60, 60);
+  for (const { id } of driver.takeUsed()) offer(id);
+  breakCopy(machine.memory, "copyIn", 2);
+  expect(() => receive(60, 60, 60, 60)).toThrow(FIRE);
+  expect(driver.takeUsed()).toHaveLength(1);
+  machine.port.arrivals.length = 0;
+  // It would not fit a buffer that is as long as the frame of before.
+  receive(1500);
+  expect(driver.takeUsed().map(({ length }) => length)).toEqual([1512]);
 });
