@@ -37,7 +37,7 @@ describe.skipIf(inject("ingredients") === null)("a Linux guest saved in the midd
         cable.ends[0].onWaiting = () => attached.wakeLoop();
         await sent;
         expect(await second.received(5000)).toEqual({ bytes: MIB << 20, sha256 });
-        expect(await second.tcpTroubles()).toMatchObject({ InErrs: 0, InCsumErrors: 0 });
+        expect(await second.tcpTroubles()).toMatchObject({ inErrors: 0, checksumErrors: 0 });
         expect([...second.faults(), ...client.faults(), ...cable.faults]).toEqual([]);
       } finally {
         await client.destroy();

@@ -7,7 +7,7 @@ const ADDRESSES = [
   { mac: "02:00:00:00:00:02", ip: "192.0.2.2" },
 ] as const;
 const MIB = 64;
-const NO_TROUBLES = { InErrs: 0, InCsumErrors: 0, RetransSegs: 0 };
+const NO_TROUBLES = { inErrors: 0, checksumErrors: 0, lost: 0 };
 
 describe.skipIf(inject("ingredients") === null)("two Linux guests on a switch", () => {
   const guests: CardGuest[] = [];

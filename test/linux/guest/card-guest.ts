@@ -96,15 +96,21 @@ export class CardGuest {
     return this.run("head -c 1048576 /dev/urandom >/tmp/data && sha256sum </tmp/data");
   }
 
-  /** Values of TCP's counters that tell of damage or loss: segments in error, with a wrong checksum, and sent again. */
-  async tcpTroubles(): Promise<{ InErrs: number; InCsumErrors: number; RetransSegs: number }> {
-    const lines = (await this.run("grep ^Tcp: /proc/net/snmp")).split("\n");
-    const [names, values] = lines.map((line) => line.split(" "));
-    const value = (name: string): number => Number(values![names!.indexOf(name)]);
+  /**
+   * What TCP's counters tell of damage or loss: segments in error, with a wrong checksum, and lost. A sender that gets no
+   * answer for a while sends its last segment again to find out (TCPLossProbes); if the other end says that it has that
+   * already (a DSACK), nothing was lost.
+   */
+  async tcpTroubles(): Promise<{ inErrors: number; checksumErrors: number; lost: number }> {
+    const lines = (await this.run("grep -E '^Tcp(Ext)?:' /proc/net/snmp /proc/net/netstat -h")).split("\n");
+    const value = (name: string): number => {
+      const at = lines.findIndex((line) => line.split(" ").includes(name));
+      return Number(lines[at + 1]!.split(" ")[lines[at]!.split(" ").indexOf(name)]);
+    };
     return {
-      InErrs: value("InErrs"),
-      InCsumErrors: value("InCsumErrors"),
-      RetransSegs: value("RetransSegs"),
+      inErrors: value("InErrs"),
+      checksumErrors: value("InCsumErrors"),
+      lost: value("RetransSegs") - value("TCPDSACKRecvSegs"),
     };
   }
 
