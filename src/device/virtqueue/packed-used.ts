@@ -85,13 +85,14 @@ export class PackedUsed {
     this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
   }
 
-  /** `count` chains of one slot were taken. */
+  /** `count` chains of one slot were taken, at most as many as the queue has slots. */
   takenPlain(count: number): void {
     const spans = this.#spans;
-    const mask = this.#spanMask;
-    const first = this.#nextTaken;
-    for (let i = 0; i < count; i++) spans[(first + i) & mask] = 1;
-    this.#nextTaken = (first + count) & 0xffff;
+    const first = this.#nextTaken & this.#spanMask;
+    const end = first + count;
+    spans.fill(1, first, end);
+    if (end > spans.length) spans.fill(1, 0, end - spans.length);
+    this.#nextTaken = (this.#nextTaken + count) & 0xffff;
   }
 
   /** The last chain taken is given back; returns how many slots it has. */
