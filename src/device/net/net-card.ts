@@ -134,7 +134,7 @@ export class NetCard implements FaultSink {
 
   /**
    * The first half of `poll`: control commands, and what is to be sent, at most `budgetFrames` chains of each queue. For an
-   * embedder that deals with a driver's kick at once, and has a poll follow for the rest.
+   * embedder that deals with a driver's kick at once, and has a poll follow for the rest: until then no queue notifies.
    * @throws as `poll`
    */
   serve(nowNs: number, budgetFrames: number): number {
@@ -147,6 +147,7 @@ export class NetCard implements FaultSink {
     }
     if (this.#polling) return 0;
     this.#polling = true;
+    this.throttle.hold(!receives);
     try {
       const chains = this.queues.service.serve(budgetFrames, nowNs);
       if (!receives) return chains;
@@ -159,6 +160,7 @@ export class NetCard implements FaultSink {
       this.queues.finishAfterError(nowNs);
       throw error;
     } finally {
+      this.throttle.hold(false);
       this.#polling = false;
     }
   }

@@ -8,6 +8,8 @@ import type { InterruptVector, VcpuPresence } from "./interrupt-vector.ts";
 export class InterruptDelivery {
   /** R17: nothing leaves. */
   suspended = false;
+  /** Notifications wait for the next `expire`, which asks once more whether they are wanted (R9). */
+  held = false;
   /** The vector of configuration changes; null if the driver gave them none. */
   configVector: InterruptVector | null;
   readonly #vectors: readonly InterruptVector[];

@@ -126,7 +126,8 @@ export class ThrottleRules {
     let dueNs = Math.max(vector.lastNotifyNs + vector.latencyNs, readyNs);
     // R7: what would fall behind the end of the slice comes before it. A slice end that has passed says nothing.
     if (nowNs <= vector.sliceEndNs && dueNs > vector.sliceEndNs) dueNs = vector.sliceEndNs;
-    if (dueNs <= nowNs) this.#delivery.notify(vector, NOTIFY_LATENCY, nowNs);
+    if (this.#delivery.held) vector.deadlineNs = dueNs;
+    else if (dueNs <= nowNs) this.#delivery.notify(vector, NOTIFY_LATENCY, nowNs);
     else if (lookAtGuard && vector.guardTripped(true)) this.#delivery.notify(vector, NOTIFY_GUARD, nowNs);
     else vector.deadlineNs = dueNs;
   }

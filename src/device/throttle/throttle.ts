@@ -259,6 +259,11 @@ export class Throttle {
 
   // --- time ----------------------------------------------------------------------------------------------------------
 
+  /** While `held`, no notification leaves: what is due then goes at the next `expire`. */
+  hold(held: boolean): void {
+    this.#delivery.held = held;
+  }
+
   /** Fires what is due at `nowNs`. */
   expire(nowNs: number): void {
     for (let i = 0; i < this.vectors.length; i++) {

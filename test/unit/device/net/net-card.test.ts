@@ -450,6 +450,25 @@ describe("serve", () => {
     expect(machine.card.kickedNs).toBe(Number.POSITIVE_INFINITY);
   });
 
+  test("notifies nobody before the poll, which finds out whether anybody still wants it (R9)", () => {
+    const machine = busyMachine();
+    machine.port.arrivals.length = 0;
+    const before = machine.notified.length;
+    machine.tx.usedEvent = 0;
+    machine.kick(TX);
+    machine.card.serve(machine.nowNs, 1);
+    expect([machine.notified.length - before, machine.tx.usedIdx]).toEqual([0, 1]);
+    expect(machine.card.throttle.nextDeadlineNs()).toBeLessThanOrEqual(machine.nowNs);
+    // The driver has looked by itself, and waits for another one.
+    machine.tx.usedEvent = 5;
+    machine.poll();
+    expect(machine.notified.length).toBe(before);
+    machine.send(frameOf(60), BUFFERS + 0x9000, 3);
+    machine.tx.usedEvent = 3;
+    machine.send(frameOf(60), BUFFERS + 0x9000, 4);
+    expect(machine.notified.length).toBe(before + 1);
+  });
+
   test("does nothing from inside a poll", () => {
     const machine = busyMachine();
     let served = -1;
