@@ -171,7 +171,7 @@ export class SplitQueue implements Virtqueue {
    * load has shown is taken.
    */
   take(chain: DescriptorChain): number {
-    if (this.#availIdx === this.#nextAvail && !this.#findMore()) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
+    if (!this.#hasNext()) return this.broken ? TAKE_BROKEN : TAKE_EMPTY;
     const memory = this.memory;
     const head = memory.u16[this.#availRing + (this.#nextAvail & this.#mask)]!;
     if (head >= this.size) {
@@ -185,8 +185,9 @@ export class SplitQueue implements Virtqueue {
     return TAKE_FAULT;
   }
 
-  #findMore(): boolean {
-    if (this.refresh() === 0) return false;
+  /** True if there is a chain to take: the queue is not armed any more then, also if `armKick` itself has found the chain. */
+  #hasNext(): boolean {
+    if (this.#availIdx === this.#nextAvail && this.refresh() === 0) return false;
     if (this.#armed) {
       this.#armed = false;
       this.#events.forbidKicks(this.#nextAvail);
@@ -195,7 +196,7 @@ export class SplitQueue implements Virtqueue {
   }
 
   takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
-    if (this.#availIdx === this.#nextAvail && !this.#findMore()) return 0;
+    if (!this.#hasNext()) return 0;
     // All that was taken is used, and chains are used in the order in which they are taken: both rings are at one slot.
     const slot = this.#nextAvail & this.#mask;
     const limit = Math.min(max, this.cachedFree, this.size - slot) | 0;

@@ -541,6 +541,19 @@ describe("kick suppression", () => {
     expect(queue.take(chain)).toBe(CHAIN);
   });
 
+  test.each([
+    ["take", (queue: SplitQueue): number => queue.take(chain)],
+    ["a burst", (queue: SplitQueue): number => queue.takeBurst(new ChainBurst(), 1, true)],
+  ])("who arms itself and finds buffers is not armed after %s, for nobody kicks for those that are left", (_, takeOne) => {
+    const queue = queueOf();
+    driver.offer(0);
+    driver.offer(1);
+    driver.publish();
+    expect(queue.armKick()).toBe(2);
+    expect(takeOne(queue)).toBe(1);
+    expect([queue.armed, queue.cachedFree]).toEqual([false, 1]);
+  });
+
   test("looking for free buffers does not call off the kick", () => {
     const queue = queueOf({ eventIdx: false });
     queue.armKick();
