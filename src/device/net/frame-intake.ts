@@ -65,7 +65,10 @@ export class FrameIntake implements FrameHandler {
     this.#chooseWay(frame);
     let frames = 0;
     if (this.direct !== null) frames = this.direct.run(port, frame, budgetFrames, nowNs, this);
-    while (frames < budgetFrames && port.receive(frame, nowNs)) frames += this.handle(frame, nowNs);
+    // From the beginning, or since what the port called has changed the way.
+    if (this.direct === null) {
+      while (frames < budgetFrames && port.receive(frame, nowNs)) frames += this.handle(frame, nowNs);
+    }
     const receivers = this.#receivers;
     for (let pair = 0; pair < receivers.length; pair++) receivers[pair]!.finish(nowNs);
     return frames;

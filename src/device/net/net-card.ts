@@ -138,7 +138,12 @@ export class NetCard implements FaultSink {
    * @throws as `poll`
    */
   serve(nowNs: number, budgetFrames: number): number {
-    return this.#work("serve", false, nowNs, budgetFrames);
+    this.throttle.hold(true);
+    try {
+      return this.#work("serve", false, nowNs, budgetFrames);
+    } finally {
+      this.throttle.hold(false);
+    }
   }
 
   #work(name: string, receives: boolean, nowNs: number, budgetFrames: number): number {
@@ -147,7 +152,6 @@ export class NetCard implements FaultSink {
     }
     if (this.#polling) return 0;
     this.#polling = true;
-    this.throttle.hold(!receives);
     try {
       const chains = this.queues.service.serve(budgetFrames, nowNs);
       if (!receives) return chains;
@@ -160,13 +164,12 @@ export class NetCard implements FaultSink {
       this.queues.finishAfterError(nowNs);
       throw error;
     } finally {
-      this.throttle.hold(false);
       this.#polling = false;
     }
   }
 
-  /** Since when a kick waits for `serve` or `poll`; Infinity if none does. */
-  get kickedNs(): number {
+  /** Since when the driver, or frames that a poll has left, have work for `serve` or `poll`; Infinity if there is none. */
+  get workDueNs(): number {
     return this.queues.service.workDueNs;
   }
 

@@ -10,8 +10,6 @@ import { NO_VECTOR } from "../throttle/throttle.ts";
 import { PCI_COMMON_REGISTERS } from "./pci-common-registers.ts";
 import { compileRegisters, NO_REGISTER } from "./register-table.ts";
 
-export { PCI_COMMON_REGISTERS } from "./pci-common-registers.ts";
-
 const TABLE = compileRegisters(PCI_COMMON_REGISTERS, COMMON_CFG_BYTES);
 
 /** What the common configuration works on, beside the card. */

@@ -1,7 +1,7 @@
 /** A card in a v86 machine: what the embedder holds, and what keeps the card going. */
 
 import type { HostWindow, NetCard, PciTransport } from "../../device/index.ts";
-import { PCI_COMMON_REGISTERS } from "../../device/transport/pci-common-config.ts";
+import { PCI_COMMON_REGISTERS } from "../../device/transport/pci-common-registers.ts";
 import { MSIX_BAR, NOTIFY_AT_MEMORY, VIRTIO_BAR } from "../../device/transport/pci-layout.ts";
 import type { BusPort } from "./bus-port.ts";
 import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
@@ -148,7 +148,7 @@ export class AttachedCard {
    * is carried out, for which Linux spins. The queue is not armed anew, so that for the others of the stretch nobody kicks.
    */
   #serveFirst(): void {
-    if (this.#served || this.card.kickedNs === Number.POSITIVE_INFINITY) return;
+    if (this.#served || this.card.workDueNs === Number.POSITIVE_INFINITY) return;
     this.#served = true;
     this.card.serve(this.nowNs(), 1);
   }

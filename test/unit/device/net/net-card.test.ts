@@ -439,15 +439,15 @@ describe("serve", () => {
 
   test("does what the driver has handed over within the budget, and takes nothing off the wire", () => {
     const machine = busyMachine();
-    expect(machine.card.kickedNs).toBe(Number.POSITIVE_INFINITY);
+    expect(machine.card.workDueNs).toBe(Number.POSITIVE_INFINITY);
     machine.kick(TX);
-    expect(machine.card.kickedNs).toBe(machine.nowNs);
+    expect(machine.card.workDueNs).toBe(machine.nowNs);
     expect(machine.card.serve(machine.nowNs, 1)).toBe(1);
     expect([machine.port.sent.length, machine.port.arrivals.length]).toEqual([1, 1]);
-    expect(machine.card.kickedNs).toBe(machine.nowNs);
+    expect(machine.card.workDueNs).toBe(machine.nowNs);
     expect(machine.poll()).toBe(2);
     expect([machine.port.sent.length, machine.port.arrivals.length]).toEqual([2, 0]);
-    expect(machine.card.kickedNs).toBe(Number.POSITIVE_INFINITY);
+    expect(machine.card.workDueNs).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("notifies nobody before the poll, which finds out whether anybody still wants it (R9)", () => {
