@@ -59,6 +59,8 @@ export interface EmulatorCpu {
   get_pic_addr_slave(): number;
   /** Called between two stretches of instructions, and before each sleep; returns for how many ms it may sleep. */
   run_hardware_timers(acpiEnabled: number, nowMs: number): number;
+  /** Interrupts the CPU, between two stretches, if it lets that happen and something is pending. */
+  handle_irqs(): void;
   /** Ends the emulator's sleep. */
   stop_idling(): void;
   set_state(state: unknown[]): void;
@@ -91,6 +93,7 @@ const NEEDED: readonly (readonly [path: string, type: "function" | "object" | "n
   ["v86.running", "boolean"],
   ["v86.constructor.microtick", "function"],
   ["v86.cpu.stop_idling", "function"],
+  ["v86.cpu.handle_irqs", "function"],
   ["v86.cpu.run_hardware_timers", "function"],
   ["v86.cpu.set_state", "function"],
   ["v86.cpu.jit_dirty_cache", "function"],

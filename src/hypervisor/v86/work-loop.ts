@@ -13,11 +13,13 @@ export class WorkLoop {
   readonly #loop: { readonly running: boolean };
   readonly #original: EmulatorCpu["run_hardware_timers"];
   readonly #hook: EmulatorCpu["run_hardware_timers"];
+  readonly #turn: () => void;
   #closed = false;
   #woken = false;
+  #turnQueued = false;
 
   /** @param work does what is due, and says how long, in ns, it may be left alone */
-  constructor({ cpu, loop }: EmulatorInside, work: (nowNs: number) => number) {
+  constructor({ cpu, loop, microtickMs }: EmulatorInside, work: (nowNs: number) => number) {
     this.#cpu = cpu;
     this.#loop = loop;
     this.#original = cpu.run_hardware_timers;
@@ -28,11 +30,23 @@ export class WorkLoop {
       return Math.min(sleepMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
     };
     cpu.run_hardware_timers = this.#hook;
+    this.#turn = () => {
+      this.#turnQueued = false;
+      if (this.#closed || !loop.running) return;
+      work(microtickMs() * NS_PER_MS);
+      // v86 does so by itself after the hook.
+      cpu.handle_irqs();
+    };
   }
 
-  /** There is something to do before the time that was given: ends the sleep of an emulator that runs. */
+  /** There is something to do before the time that was given: does it, and ends the sleep of an emulator that runs. */
   wake(): void {
-    if (this.#woken || this.#closed || !this.#loop.running) return;
+    if (this.#closed || !this.#loop.running) return;
+    if (!this.#turnQueued) {
+      this.#turnQueued = true;
+      queueMicrotask(this.#turn);
+    }
+    if (this.#woken) return;
     this.#woken = true;
     this.#cpu.stop_idling();
   }

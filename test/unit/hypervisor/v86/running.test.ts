@@ -54,6 +54,19 @@ describe.each([
     expect(guest.get(SPURIOUS)).toBe(0);
   });
 
+  it("has the frame and its interrupt before it runs again, when what has sent the frame is done", async () => {
+    await guest.start();
+    await guest.sleep();
+    guest.deliver(1);
+    guest.deliver(2);
+    await Promise.resolve();
+    expect(guest.machine.isHalted).toBe(false);
+    expect(guest.takeReceived()).toEqual([patterned(100, 1), patterned(100, 2)]);
+    await guest.until("the interrupt", () => guest.get(INTERRUPTS) > 0);
+    await guest.sleep();
+    expect(guest.get(INTERRUPTS)).toBe(1);
+  });
+
   it("kicks the queue that it means, thousands of times, while interrupts come in between", async () => {
     await guest.start(true);
     let sent = 0;
