@@ -15,7 +15,7 @@ export class Station {
   /** Frames that the guest has sent. */
   sent = 0;
   #sequence = 0;
-  readonly #unanswered = new Map<number, () => void>();
+  readonly #unanswered = new Map<number, (answeredMs: number) => void>();
 
   /** At the bus of `guest`, which gets to know its address. */
   static async at(guest: BenchGuest): Promise<Station> {
@@ -29,15 +29,18 @@ export class Station {
     return { fromMac: STATION_MAC, toMac: guest.mac, from: STATION_IP, to: GUEST_IP };
   }
 
-  /** Settles when the guest has answered; frames stay in order, so it has got by then all that was sent before. */
-  echo(guest: BenchGuest): Promise<void> {
+  /**
+   * Settles when the guest has answered; frames stay in order, so it has got by then all that was sent before. Its value is
+   * when the card gave the answer away, by performance.now(): earlier, for the emulator goes on with what it is at.
+   */
+  echo(guest: BenchGuest): Promise<number> {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const sequence = this.#sequence;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("the guest has not answered an echo request")), ECHO_TIMEOUT_MS);
-      this.#unanswered.set(sequence, () => {
+      this.#unanswered.set(sequence, (answeredMs) => {
         clearTimeout(timer);
-        resolve();
+        resolve(answeredMs);
       });
       const ends = this.endsTo(guest);
       guest.send(ip(ends, ICMP, echo(false, 1, sequence, pattern(56))));
@@ -50,7 +53,7 @@ export class Station {
     const { ip: packet } = dissect(frame);
     if (packet?.payload[0] !== 0) return;
     const sequence = (packet.payload[6]! << 8) | packet.payload[7]!;
-    this.#unanswered.get(sequence)?.();
+    this.#unanswered.get(sequence)?.(performance.now());
     this.#unanswered.delete(sequence);
   }
 }

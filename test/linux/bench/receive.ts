@@ -33,7 +33,7 @@ export async function measureReceive(
   const frame = ip(ends, UDP, udp(ends, 1000, 9, pattern(frameBytes - 42)));
   const before = { interrupts: await guest.interrupts(), counted: await countedBySockets(guest) };
   const start = performance.now();
-  let windowBefore = Promise.resolve();
+  let windowBefore: Promise<unknown> = Promise.resolve();
   for (let sent = 0; sent < frames; ) {
     for (let i = 0; i < perTurn && sent < frames; i++, sent++) guest.send(frame);
     await new Promise((resolve) => setImmediate(resolve));
