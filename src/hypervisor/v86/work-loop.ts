@@ -6,6 +6,9 @@
 
 import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
 
+/** Of every JavaScript host, though not of the language. */
+declare function queueMicrotask(callback: () => void): void;
+
 const NS_PER_MS = 1e6;
 
 export class WorkLoop {
