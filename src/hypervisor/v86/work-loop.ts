@@ -2,6 +2,10 @@
  * The card's share of v86's own loop: v86 asks its timers before each sleep and between two stretches of instructions for
  * how long it may sleep, and so it asks the card. There is no timer of ours, and none is needed: below a millisecond v86
  * comes back by itself.
+ *
+ * What comes from outside has a turn of its own, in a microtask. Microtasks run when no other code does, so no stretch is
+ * under way then, whoever has sent the frame: a guest that runs is interrupted before its next stretch and not after it,
+ * and what comes in one go is one turn.
  */
 
 import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
