@@ -49,9 +49,12 @@ describe.skipIf(inject("ingredients") === null)("what an unmodified Linux asks o
     await trickle(1);
     await expect.poll(() => guest.interrupts()).toBe(before + 1);
     expect(Number(await guest.net("statistics/rx_packets"))).toBe(packets + 8);
-    await trickle(32);
-    await expect.poll(async () => Number(await guest.net("statistics/rx_packets"))).toBe(packets + 40);
-    expect(await guest.interrupts()).toBe(before + 5);
+    for (let eights = 2; eights <= 5; eights++) {
+      await trickle(8);
+      // The guest has to take them before the next ones come, or one interrupt is for both.
+      await expect.poll(() => guest.net("statistics/rx_packets").then(Number)).toBe(packets + 8 * eights);
+      expect(await guest.interrupts()).toBe(before + eights);
+    }
   });
 
   it("a received frame waits as long as asked for, and no longer than that takes", async () => {
