@@ -649,3 +649,22 @@ describe("snapshots", () => {
     expect(() => queue.restore({ ...saved, position: 0 })).toThrow(RangeError);
   });
 });
+
+test("a plain chain of a burst that is given back is one slot, whatever had its number before", () => {
+  offer(1, 2);
+  use();
+  queue.publish();
+  driver.takeUsed();
+  // Numbers 1 to 3; the next burst begins with number 4, which shares its place with number 0 in a queue of four.
+  for (let number = 1; number < 4; number++) {
+    offer(number);
+    use();
+    queue.publish();
+    driver.takeUsed();
+  }
+  offer(9);
+  const burst = new ChainBurst();
+  expect(burst.fill(queue, 4, true)).toBe(true);
+  expect(burst.settle(queue)).toBe(0);
+  expect(use()).toBe(9);
+});
