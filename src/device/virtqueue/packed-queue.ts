@@ -202,17 +202,11 @@ export class PackedQueue implements Virtqueue {
     const limit = Math.min(max, this.#driverSlots, this.size - slot) | 0;
     const owner = this.#availOwner;
     const wanted = writable ? owner | WRITABLE : owner;
-    // The flags first, all of them: V8 keeps little in registers around an Atomics call, and much in a loop without one.
-    let available = 0;
-    let flagsAt = (ring << 2) + FLAGS_AT;
-    while (available < limit && (memory.loadAcquireU16(flagsAt) & FLAGS_KNOWN) === wanted) {
-      available++;
-      flagsAt += DESC_BYTES;
-    }
     let leastBytes = LENGTH_MAX;
     let count = 0;
-    for (; count < available; count++) {
+    for (; count < limit; count++) {
       const index = ring + (count << DESC_SHIFT);
+      if ((memory.loadAcquireU16((index << 2) + FLAGS_AT) & FLAGS_KNOWN) !== wanted) break;
       const low = i32[index]!;
       const high = i32[index + 1]!;
       const length = i32[index + 2]!;

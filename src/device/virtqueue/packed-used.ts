@@ -39,8 +39,6 @@ export class PackedUsed {
   // Slots of each chain that is taken and not used, by its running number; of the next to be taken, and to be used.
   #spans = new Uint16Array(0);
   #spanMask = 0;
-  // False as long as all spans are 1, as they are for most drivers: plain chains then have nothing to store.
-  #spansDiffer = false;
   #nextTaken = 0;
   #nextUsed = 0;
   // The batch: the flags that will show it, and the slots that its chains occupy.
@@ -58,8 +56,6 @@ export class PackedUsed {
     this.#size = size;
     if (this.#spans.length < size) this.#spans = new Uint16Array(2 ** Math.ceil(Math.log2(size)));
     this.#spanMask = this.#spans.length - 1;
-    this.#spans.fill(1);
-    this.#spansDiffer = false;
     this.moveTo(0, true, 0);
   }
 
@@ -85,24 +81,18 @@ export class PackedUsed {
 
   /** A chain of `span` slots was taken. */
   taken(span: number): void {
-    if (span !== 1) this.#spansDiffer = true;
     this.#spans[this.#nextTaken & this.#spanMask] = span;
     this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
   }
 
   /** `count` chains of one slot were taken, at most as many as the queue has slots. */
   takenPlain(count: number): void {
-    if (this.#spansDiffer) this.#fillPlain(count);
-    this.#nextTaken = (this.#nextTaken + count) & 0xffff;
-  }
-
-  /** The spans of the next `count` chains are 1. */
-  #fillPlain(count: number): void {
     const spans = this.#spans;
     const first = this.#nextTaken & this.#spanMask;
     const end = first + count;
     spans.fill(1, first, end);
     if (end > spans.length) spans.fill(1, 0, end - spans.length);
+    this.#nextTaken = (this.#nextTaken + count) & 0xffff;
   }
 
   /** The last chain taken is given back; returns how many slots it has. */
@@ -139,16 +129,17 @@ export class PackedUsed {
     const { u16, u32 } = this.#memory;
     const ring = this.#ring + this.#slot * DESC_BYTES;
     const flags = burst.writable ? this.#flags | WRITTEN : this.#flags;
-    const end = ring + count * DESC_BYTES;
-    let at = ring;
+    let done = 0;
     if (this.#nextUsed === this.published) {
       this.#firstFlagsAt = ring + FLAGS_AT;
       this.#firstFlags = flags;
-      at += DESC_BYTES;
+      if (!burst.writable) u32[(ring + LEN_AT) >>> 2] = 0;
+      done = 1;
     }
-    for (; at < end; at += DESC_BYTES) u16[(at + FLAGS_AT) >>> 1] = flags;
-    if (!burst.writable) {
-      for (at = ring; at < end; at += DESC_BYTES) u32[(at + LEN_AT) >>> 2] = 0;
+    for (; done < count; done++) {
+      const at = ring + done * DESC_BYTES;
+      if (!burst.writable) u32[(at + LEN_AT) >>> 2] = 0;
+      u16[(at + FLAGS_AT) >>> 1] = flags;
     }
     this.#nextUsed = (this.#nextUsed + count) & 0xffff;
     this.#advance(this.#slot + count, count);

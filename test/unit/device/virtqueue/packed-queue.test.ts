@@ -378,6 +378,24 @@ describe("a burst", () => {
     queue.start();
     expect(burst.fill(queue, 8, true)).toBe(true);
   });
+
+  test("gives back one slot for each of its chains, whatever chain had the same place before", () => {
+    offer(1, 2);
+    use();
+    queue.publish();
+    driver.takeUsed();
+    // Numbers 1 to 3; the next burst begins with number 4, which shares its place with number 0 in a queue of four.
+    for (let number = 1; number < 4; number++) {
+      offer(number);
+      use();
+      queue.publish();
+      driver.takeUsed();
+    }
+    offer(9);
+    expect(burst.fill(queue, 4, true)).toBe(true);
+    expect(burst.settle(queue)).toBe(0);
+    expect(use()).toBe(9);
+  });
 });
 
 describe("chains that break a rule", () => {
@@ -648,23 +666,4 @@ describe("snapshots", () => {
     queue.reset();
     expect(() => queue.restore({ ...saved, position: 0 })).toThrow(RangeError);
   });
-});
-
-test("a plain chain of a burst that is given back is one slot, whatever had its number before", () => {
-  offer(1, 2);
-  use();
-  queue.publish();
-  driver.takeUsed();
-  // Numbers 1 to 3; the next burst begins with number 4, which shares its place with number 0 in a queue of four.
-  for (let number = 1; number < 4; number++) {
-    offer(number);
-    use();
-    queue.publish();
-    driver.takeUsed();
-  }
-  offer(9);
-  const burst = new ChainBurst();
-  expect(burst.fill(queue, 4, true)).toBe(true);
-  expect(burst.settle(queue)).toBe(0);
-  expect(use()).toBe(9);
 });
