@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { SplitQueue } from "../../src/device/virtqueue/split-queue.ts";
 import { BUFFERS, CardMachine, CTRL, frameOf, RX, TX } from "../rings/card-machine.ts";
 import { NEXT, WRITE } from "../rings/split-driver.ts";
 import { withinBounds, worksAfterReset } from "./survival.ts";
@@ -16,7 +17,7 @@ class RacingGuest {
   /** Makes every plain word read of `machine`'s card followed by a write of `value` to the same word. */
   constructor(machine: CardMachine, from: number, to: number, value: number) {
     const { memory } = machine;
-    const spy = <View extends Uint16Array | Uint32Array>(view: View): View =>
+    const spy = <View extends Uint16Array | Uint32Array | Int32Array>(view: View): View =>
       new Proxy(view, {
         get: (target, key) => {
           const result: unknown = Reflect.get(target, key, target);
@@ -33,6 +34,7 @@ class RacingGuest {
         },
       });
     memory.u32 = spy(memory.u32);
+    memory.i32 = spy(memory.i32);
     const u16 = memory.u16;
     memory.u16 = spy(u16);
     memory.loadAcquireU16 = (offset) => Atomics.load(u16, offset >>> 1);
@@ -85,6 +87,27 @@ describe("descriptors and ring slots are read once", () => {
     machine.poll();
     expect(machine.port.sent).toEqual([frameOf(60)]);
     expect(guest.mostReads).toBe(1);
+  });
+
+  test.each([0, 0xffffffff, 0x40000, 1])("a plain chain of a stretch, rewritten as 0x%s", (value) => {
+    machine.rx.setDescriptor(3, { address: BUFFERS + 0x40, length: 100, flags: WRITE });
+    machine.rx.offer(3);
+    machine.rx.publish();
+    const queue = new SplitQueue(machine.memory, false);
+    queue.enable(machine.rx.areas());
+    queue.start();
+    const guest = new RacingGuest(machine, machine.rx.table, machine.rx.used, value);
+    expect(queue.openStretch(SIZE, true)).toBe(true);
+    expect([queue.stretch.take(72, 72), queue.stretch.lengthBytes]).toEqual([
+      machine.ram.byteOffset + BUFFERS + 0x40,
+      100,
+    ]);
+    expect(guest.mostReads).toBe(1);
+    // Four words of the descriptor, and the available ring's entry.
+    expect(guest.reads.size).toBe(5);
+    queue.closeStretch();
+    queue.publish();
+    expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
   });
 
   test("the available ring's slot, rewritten as an index out of range", () => {

@@ -61,30 +61,38 @@ export class ForgetsTheWrap extends SplitQueue {
 
 /** Writes the used elements after the index that shows them. */
 export class PublishesTooEarly extends SplitQueue {
-  readonly #memory: GuestMemory;
-  readonly #elements: [at: number, head: number, bytes: number][] = [];
-
-  constructor(memory: GuestMemory, wantsKicks: boolean) {
-    super(memory, wantsKicks);
-    this.#memory = memory;
-  }
+  // The used ring's words before anything of the batch was used.
+  #before: Uint32Array | null = null;
 
   override pushUsed(head: number, lengthBytes: number): void {
-    const { u32 } = this.#memory;
-    const slot = (this.usedIdx + this.unpublished) & (this.size - 1);
-    const at = (USED_RING_AT >>> 2) + 2 * slot;
-    const [oldHead, oldBytes] = [u32[at]!, u32[at + 1]!];
+    this.#before ??= this.#elements();
     super.pushUsed(head, lengthBytes);
-    u32[at] = oldHead;
-    u32[at + 1] = oldBytes;
-    this.#elements.push([at, head, lengthBytes]);
+  }
+
+  override openStretch(chainsMax: number, writable: boolean): boolean {
+    this.#before ??= this.#elements();
+    return super.openStretch(chainsMax, writable);
   }
 
   override publish(): void {
+    const before = this.#before ?? this.#elements();
+    this.#before = null;
+    const after = this.#elements();
+    const first = this.usedIdx;
+    const count = this.unpublished;
+    this.#setElements(before, first, count);
     super.publish();
-    for (const [at, head, bytes] of this.#elements.splice(0)) {
-      this.#memory.u32[at] = head;
-      this.#memory.u32[at + 1] = bytes;
+    this.#setElements(after, first, count);
+  }
+
+  #elements(): Uint32Array {
+    return Uint32Array.from({ length: 2 * this.size }, (_, i) => this.memory.u32[(USED_RING_AT >>> 2) + i]!);
+  }
+
+  #setElements(elements: Uint32Array, first: number, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const word = 2 * ((first + i) & (this.size - 1));
+      for (const at of [word, word + 1]) this.memory.u32[(USED_RING_AT >>> 2) + at] = elements[at]!;
     }
   }
 }

@@ -58,7 +58,7 @@ function experimentOf(
       {
         name: "card",
         setUp: (buffer) => {
-          const card = new Card(buffer, options);
+          const card = new Card(buffer, options, !guestGives);
           ends.card = card;
           return () => run.card(card);
         },
@@ -83,7 +83,7 @@ export function packedReceive(options: PackedExperimentOptions): PackedOutcomes 
           const at = card.take();
           if (at < 0) continue;
           card.memory.u8[at] = id;
-          card.queue.pushUsed(card.chain.head, 1);
+          card.use();
           delivered.push(id);
         }
         card.finish();
@@ -141,9 +141,10 @@ export function packedTransmit(options: PackedExperimentOptions): PackedOutcomes
           const at = card.take();
           if (at >= 0) {
             sent.push(card.memory.u8[at]!);
-            queue.pushUsed(card.chain.head, 1);
-          } else if (queue.armKick() === 0) {
-            break;
+            card.use();
+          } else {
+            queue.closeStretch();
+            if (queue.armKick() === 0) break;
           }
         }
         card.finish();

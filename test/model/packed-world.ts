@@ -33,6 +33,8 @@ export interface PackedOptions {
   readonly eventIdx: boolean;
   /** Slots of each buffer; 1 if left out. */
   readonly slots?: number;
+  /** The card takes plain chains in stretches. */
+  readonly stretches?: boolean;
   readonly Queue?: typeof PackedQueue;
   readonly Driver?: typeof PackedThreadDriver;
   readonly watched?: <V extends AnyView>(view: V, side: string) => V;
@@ -59,14 +61,21 @@ export class PackedCard {
   readonly memory: GuestMemory;
   readonly chain = new DescriptorChain(8);
   interrupts = 0;
+  readonly #stretches: boolean;
+  readonly #receives: boolean;
 
-  constructor(buffer: SharedArrayBuffer, { size, eventIdx, Queue = PackedQueue, watched }: PackedOptions) {
+  /** `receives`: the buffers are for the card to fill. */
+  constructor(buffer: SharedArrayBuffer, options: PackedOptions, receives: boolean) {
+    const { size, eventIdx, stretches = false, Queue = PackedQueue, watched } = options;
+    this.#stretches = stretches;
+    this.#receives = receives;
     this.words = new Int32Array(buffer);
     this.memory = new GuestMemory(buffer);
     if (watched !== undefined) {
       this.memory.u8 = watched(this.memory.u8, "card");
       this.memory.u16 = watched(this.memory.u16, "card");
       this.memory.u32 = watched(this.memory.u32, "card");
+      this.memory.i32 = watched(this.memory.i32, "card");
     }
     this.queue = new Queue(this.memory);
     const areas = { size, descAddress: RING, driverAddress: DRIVER_AREA, deviceAddress: DEVICE_AREA };
@@ -74,16 +83,33 @@ export class PackedCard {
     this.queue.start();
   }
 
-  /** The next buffer's first byte's offset, or -1 if there is none. */
+  /** Takes the next buffer; returns its first byte's offset, or -1 if there is none. `use` follows. */
   take(): number {
-    const taken = this.queue.take(this.chain);
-    if (taken > 1) throw new Error(`the ring is faulty: ${this.queue.fault}`);
+    const { queue } = this;
+    if (this.#stretches) {
+      const at = this.#takePlain();
+      if (at >= 0) return at;
+      queue.closeStretch();
+      if (queue.openStretch(queue.size, this.#receives)) return this.#takePlain();
+    }
+    const taken = queue.take(this.chain);
+    if (taken > 1) throw new Error(`the ring is faulty: ${queue.fault}`);
     return taken === 0 ? -1 : this.chain.offsets[0]!;
+  }
+
+  #takePlain(): number {
+    return this.queue.stretch.take(1, this.#receives ? 1 : 0);
+  }
+
+  /** Uses the buffer that was taken. */
+  use(): void {
+    if (!this.#stretches) this.queue.pushUsed(this.chain.head, this.#receives ? 1 : 0);
   }
 
   /** Publishes what was used, and interrupts the driver if it wants that. */
   finish(): void {
     const since = this.queue.usedIdx;
+    this.queue.closeStretch();
     this.queue.publish();
     if (this.queue.usedIdx === since || !this.queue.wantsInterrupt(since)) return;
     this.interrupts++;
@@ -190,7 +216,8 @@ export class PackedThreadDriver {
     const at = (RING >>> 2) + 4 * this.#used;
     const id = this.#u16[2 * at + 6]!;
     const length = this.#u32[at + 2]!;
-    if (this.freeIds.includes(id) || length !== 1) throw new Error(`buffer ${id} came back with length ${length}`);
+    if (this.freeIds.includes(id) || length !== (this.#writable ? 1 : 0))
+      throw new Error(`buffer ${id} came back with length ${length}`);
     this.freeIds.push(id);
     this.#used += this.slots;
     if (this.#used >= this.size) {
@@ -238,23 +265,34 @@ export class ArmsAndSleeps extends PackedQueue {
 
 /** Shows a used descriptor before it has written its id and length. */
 export class ShowsTooEarly extends PackedQueue {
-  readonly #words: [at: number, word: number][] = [];
+  // The ring's words before anything of the batch was used.
+  #before: Uint32Array | null = null;
 
   override pushUsed(id: number, lengthBytes: number): void {
-    const before = this.memory.u32.slice(RING >>> 2, PAYLOAD >>> 2);
+    this.#before ??= this.#ring();
     super.pushUsed(id, lengthBytes);
-    const { u32 } = this.memory;
-    for (const [i, word] of before.entries()) {
-      const at = (RING >>> 2) + i;
-      if (i % 4 !== 2 || u32[at] === word) continue;
-      this.#words.push([at, u32[at]!]);
-      u32[at] = word;
-    }
+  }
+
+  override openStretch(chainsMax: number, writable: boolean): boolean {
+    this.#before ??= this.#ring();
+    return super.openStretch(chainsMax, writable);
   }
 
   override publish(): void {
+    const before = this.#before ?? this.#ring();
+    this.#before = null;
+    const after = this.#ring();
+    this.#setLengths(before);
     super.publish();
-    for (const [at, word] of this.#words.splice(0)) this.memory.u32[at] = word;
+    this.#setLengths(after);
+  }
+
+  #ring(): Uint32Array {
+    return this.memory.u32.slice(RING >>> 2, PAYLOAD >>> 2);
+  }
+
+  #setLengths(ring: Uint32Array): void {
+    for (let i = 2; i < ring.length; i += 4) this.memory.u32[(RING >>> 2) + i] = ring[i]!;
   }
 }
 

@@ -109,6 +109,7 @@ export class DeviceEnd {
       this.memory.u8 = watched(this.memory.u8, "card");
       this.memory.u16 = watched(this.memory.u16, "card");
       this.memory.u32 = watched(this.memory.u32, "card");
+      this.memory.i32 = watched(this.memory.i32, "card");
     }
     this.queue = new Queue(this.memory, wantsKicks);
     const fault = this.queue.enable({

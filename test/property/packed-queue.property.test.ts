@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GuestMemory } from "../../src/device/memory/guest-memory.ts";
-import { ChainBurst } from "../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../src/device/virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../../src/device/virtqueue/packed-queue.ts";
 import { EVENTS_AT, INDIRECT, PackedDriver, type PackedElement, WRITE } from "../rings/packed-driver.ts";
@@ -16,7 +15,7 @@ type Step =
   | { do: "offer"; chains: { readable: number; writable: number; indirect: boolean }[] }
   | { do: "look" }
   | { do: "take"; count: number; rewind: number; publish: boolean }
-  | { do: "burst"; count: number; use: number; writable: boolean }
+  | { do: "stretch"; count: number; use: number; undo: boolean; writable: boolean }
   | { do: "sleep" }
   | { do: "reap"; count: number };
 
@@ -31,7 +30,13 @@ const steps = fc.array(
     }),
     fc.record({ do: fc.constant("look" as const) }),
     fc.record({ do: fc.constant("take" as const), count: fc.nat(8), rewind: fc.nat(4), publish: fc.boolean() }),
-    fc.record({ do: fc.constant("burst" as const), count: fc.nat(8), use: fc.nat(8), writable: fc.boolean() }),
+    fc.record({
+      do: fc.constant("stretch" as const),
+      count: fc.nat(8),
+      use: fc.nat(8),
+      undo: fc.boolean(),
+      writable: fc.boolean(),
+    }),
     fc.record({ do: fc.constant("sleep" as const) }),
     fc.record({ do: fc.constant("reap" as const), count: fc.nat(8) }),
   ),
@@ -54,7 +59,6 @@ class Exchange {
   readonly driver: PackedDriver;
   readonly queue: PackedQueue;
   readonly chain: DescriptorChain;
-  readonly burst: ChainBurst;
   #slotsUsed = 0;
   readonly #indirectAt: number;
   readonly #dataAt: number;
@@ -77,7 +81,6 @@ class Exchange {
     this.driver = new PackedDriver(buffer, 0, size);
     this.queue = new PackedQueue(new GuestMemory(buffer));
     this.chain = new DescriptorChain(size);
-    this.burst = new ChainBurst();
     if (this.queue.enable(this.driver.areas({ eventIdx })) !== 0) throw new Error("not enabled");
     this.queue.start();
   }
@@ -149,32 +152,36 @@ class Exchange {
     this.#unpublished.push({ id, length, slots });
   }
 
-  /** Takes up to `count` plain chains in one go, uses the first `use` of them, and gives the others back. */
-  takeBurst(count: number, use: number, writable: boolean): void {
-    const { burst, queue } = this;
-    burst.fill(queue, count, writable);
-    const plain = this.#withCard.findIndex(
+  /** Uses up to `use` plain chains of a stretch of `count`, and takes back the last one if `undo`. */
+  takeStretch(count: number, use: number, undo: boolean, writable: boolean): void {
+    const { queue, driver } = this;
+    const { stretch } = queue;
+    const other = this.#withCard.findIndex(
       ({ segments, slots, readable, indirect }) =>
         indirect || slots !== 1 || segments.length !== 1 || readable !== (writable ? 0 : 1),
     );
-    // A turn of the ring ends a burst.
-    const toEnd = this.driver.size - (this.#slotsUsed % this.driver.size);
-    const expected = Math.min(count, toEnd, plain < 0 ? this.#withCard.length : plain);
-    if (burst.end !== expected) throw new Error(`a burst of ${burst.end}, not ${expected}`);
-    for (let i = 0; i < expected; i++) {
-      const [offset, length] = this.#withCard[i]!.segments[0]!;
-      if (burst.offsets[i] !== offset || burst.lengths[i] !== length) throw new Error("wrong one");
-      if (burst.leastBytes > length) throw new Error("the least is not the least");
-    }
-    const used = Math.min(use, expected);
-    burst.next = used;
-    for (const [i, { id, slots }] of this.#withCard.splice(0, used).entries()) {
-      // The length of chains that are only read is the ring's own 0.
+    // A turn of the ring ends a stretch.
+    const toEnd = driver.size - (this.#slotsUsed % driver.size);
+    const expected = Math.min(count, use, toEnd, other < 0 ? this.#withCard.length : other);
+    queue.openStretch(count, writable);
+    const lengths: number[] = [];
+    while (lengths.length < use) {
       const length = writable ? 1 + this.#random(2 ** 16) : 0;
-      if (writable) queue.memory.u32[burst.usedWord + (i << burst.usedShift)] = length;
-      this.#use(id, length, slots);
+      const offset = stretch.take(1, length);
+      if (offset < 0) break;
+      const [at, bytes] = this.#withCard[lengths.length]!.segments[0]!;
+      if (at !== offset || bytes !== stretch.lengthBytes) throw new Error("wrong one");
+      lengths.push(length);
     }
-    burst.settle(queue);
+    if (lengths.length !== expected) throw new Error(`a stretch of ${lengths.length}, not ${expected}`);
+    if (undo && lengths.length > 0) {
+      stretch.undo();
+      lengths.pop();
+    }
+    if (queue.closeStretch() !== lengths.length) throw new Error("the stretch is closed with another number");
+    for (const [i, { id, slots }] of this.#withCard.splice(0, lengths.length).entries()) {
+      this.#use(id, lengths[i]!, slots);
+    }
   }
 
   publish(): void {
@@ -227,8 +234,8 @@ class Exchange {
     } else if (step.do === "take") {
       this.take(step.count, step.rewind);
       if (step.publish) this.publish();
-    } else if (step.do === "burst") {
-      this.takeBurst(step.count, step.use, step.writable);
+    } else if (step.do === "stretch") {
+      this.takeStretch(step.count, step.use, step.undo, step.writable);
     } else if (step.do === "reap") {
       this.reap(step.count);
     } else if (step.do === "sleep") {

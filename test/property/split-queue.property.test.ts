@@ -13,6 +13,7 @@ const DATA_BYTES = 0x1000;
 type Step =
   | { do: "offer"; chains: { readable: number; writable: number; indirect: boolean }[] }
   | { do: "take"; count: number; rewind: number; publish: boolean }
+  | { do: "stretch"; count: number; use: number; undo: boolean; writable: boolean }
   | { do: "reap" };
 
 const steps = fc.array(
@@ -25,10 +26,24 @@ const steps = fc.array(
       }),
     }),
     fc.record({ do: fc.constant("take" as const), count: fc.nat(12), rewind: fc.nat(4), publish: fc.boolean() }),
+    fc.record({
+      do: fc.constant("stretch" as const),
+      count: fc.nat(12),
+      use: fc.nat(12),
+      undo: fc.boolean(),
+      writable: fc.boolean(),
+    }),
     fc.record({ do: fc.constant("reap" as const) }),
   ),
   { minLength: 1, maxLength: 60 },
 ) satisfies fc.Arbitrary<Step[]>;
+
+interface Offered {
+  readonly descriptors: readonly number[];
+  readonly segments: readonly [number, number][];
+  readonly readable: number;
+  readonly indirect: boolean;
+}
 
 /** A driver that keeps every rule, a card that uses what it gets, and a record of what must be true of both. */
 class Exchange {
@@ -39,7 +54,7 @@ class Exchange {
   readonly #dataAt: number;
   // Free descriptors, and the descriptors and segments of each chain that is with the card, by head.
   readonly #free: number[];
-  readonly #offered = new Map<number, { descriptors: number[]; segments: [number, number][]; readable: number }>();
+  readonly #offered = new Map<number, Offered>();
   // Heads in the order in which they were offered, and what was put into the used ring.
   readonly #waiting: number[] = [];
   #waitingFrom = 0;
@@ -95,7 +110,8 @@ class Exchange {
     }
     driver.offer(head);
     const segments = data.map(({ address, length }): [number, number] => [Number(address), length]);
-    this.#offered.set(head, { descriptors: own, segments, readable: data.filter(({ flags }) => flags === 0).length });
+    const readableCount = data.filter(({ flags }) => flags === 0).length;
+    this.#offered.set(head, { descriptors: own, segments, readable: readableCount, indirect });
     this.#waiting.push(head);
     return true;
   }
@@ -135,6 +151,41 @@ class Exchange {
     }
   }
 
+  /** Uses up to `use` plain chains of a stretch of `count`, and takes back the last one if `undo`. */
+  takeStretch(count: number, use: number, undo: boolean, writable: boolean): void {
+    const { queue } = this;
+    const { stretch } = queue;
+    const isPlain = (head: number): boolean => {
+      const { segments, readable, indirect } = this.#offered.get(head)!;
+      return !indirect && segments.length === 1 && readable === (writable ? 0 : 1);
+    };
+    const waiting = this.#waiting.slice(this.#waitingFrom);
+    const other = waiting.findIndex((head) => !isPlain(head));
+    // The ring's end ends a stretch.
+    const toEnd = this.driver.size - (this.#waitingFrom % this.driver.size);
+    const expected = Math.min(count, use, toEnd, other < 0 ? waiting.length : other);
+    queue.openStretch(count, writable);
+    const lengths: number[] = [];
+    while (lengths.length < use) {
+      const length = writable ? 1 + this.#random(2 ** 16) : 0;
+      const offset = stretch.take(1, length);
+      if (offset < 0) break;
+      const [at, bytes] = this.#offered.get(waiting[lengths.length]!)!.segments[0]!;
+      if (at !== offset || bytes !== stretch.lengthBytes) throw new Error("wrong one");
+      lengths.push(length);
+    }
+    if (lengths.length !== expected) throw new Error(`a stretch of ${lengths.length}, not ${expected}`);
+    if (undo && lengths.length > 0) {
+      stretch.undo();
+      lengths.pop();
+    }
+    const inFlight = waiting.length - lengths.length;
+    if (queue.refresh() !== inFlight) throw new Error(`${queue.refresh()} free in mid-stretch, not ${inFlight}`);
+    if (queue.closeStretch() !== lengths.length) throw new Error("the stretch is closed with another number");
+    for (const [i, length] of lengths.entries()) this.#used.push({ head: waiting[i]!, length });
+    this.#waitingFrom += lengths.length;
+  }
+
   /** Takes what came back: every head once, in order, with the length that was written. */
   reap(): void {
     for (const { head, length } of this.driver.takeUsed()) {
@@ -168,6 +219,8 @@ class Exchange {
     } else if (step.do === "take") {
       this.take(step.count, step.rewind);
       if (step.publish && this.queue.unpublished > 0) this.queue.publish();
+    } else if (step.do === "stretch") {
+      this.takeStretch(step.count, step.use, step.undo, step.writable);
     } else {
       this.reap();
     }

@@ -166,7 +166,7 @@ export interface MachineOptions extends Partial<Omit<NetCardOptions, "memory" | 
   readonly shared?: boolean;
   /** Bytes behind the guest's memory, in the same buffer, that are lent to the card as its staging area. */
   readonly stagingBytes?: number;
-  /** False for a card without an observer, which takes receive buffers ahead; `drops` and `faults` stay empty then. */
+  /** False for a card without an observer, which takes plain receive buffers in stretches; `drops` and `faults` stay empty then. */
   readonly observed?: boolean;
   readonly translator?: AddressTranslator;
 }

@@ -13,7 +13,8 @@
  */
 export class Frame {
   /** Bytes of the frame lie at `bytes[offset … offset + lengthBytes)`. Valid until the next call on the port. */
-  bytes: Uint8Array;
+  // Not born undefined, as the views of GuestMemory are not.
+  declare bytes: Uint8Array;
   offset = 0;
   lengthBytes = 0;
   flags = 0;

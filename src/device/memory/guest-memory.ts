@@ -50,10 +50,11 @@ export class GuestMemory {
   /** What stands between the addresses that a driver gives and guest-physical ones; null if they are the same. */
   readonly translator: AddressTranslator | null;
   // Views of the whole buffer. Only `rebind` replaces them; take them afresh after any call that may have led there.
-  u8!: Uint8Array;
-  u16!: Uint16Array;
-  u32!: Uint32Array;
-  i32!: Int32Array;
+  // Declared only: fields that are born undefined may be anything to V8, which then looks what they are at every use.
+  declare u8: Uint8Array;
+  declare u16: Uint16Array;
+  declare u32: Uint32Array;
+  declare i32: Int32Array;
   /** Where the piece lies that `translatePiece` found: byte offset in the buffer. */
   pieceOffset = 0;
   /**
@@ -184,11 +185,12 @@ export class GuestMemory {
   /** Stores three little-endian words, at any byte offset: the length of a virtio-net header. */
   storeThreeWords(offset: number, word0: number, word1: number, word2: number): void {
     if ((offset & 3) === 0) {
-      const u32 = this.u32;
+      // Signed: what hot code has at hand.
+      const i32 = this.i32;
       const index = offset >>> 2;
-      u32[index] = word0;
-      u32[index + 1] = word1;
-      u32[index + 2] = word2;
+      i32[index] = word0;
+      i32[index + 1] = word1;
+      i32[index + 2] = word2;
       return;
     }
     this.#storeBytes(offset, word0);

@@ -162,8 +162,8 @@ export class QueueBank {
   disable(index: number): void {
     const slot = this.#numbering.slotOf(index);
     if (slot === NO_SLOT || !this.#queues[slot]!.enabled) return;
-    this.#queues[slot]!.reset();
     this.#paths.of(slot).abandon();
+    this.#queues[slot]!.reset();
     this.service.forget(slot);
     this.#parts.throttle.detachQueue(slot);
   }
@@ -228,9 +228,9 @@ export class QueueBank {
 
   /** RESET-1, MMIO-5, NCOAL-9. */
   resetAll(): void {
+    this.#paths.abandon();
     for (const queue of this.#queues) queue.reset();
     for (const setup of this.#setups) setup.reset();
-    this.#paths.abandon();
     this.settings.reset();
     this.service.forgetAll();
   }

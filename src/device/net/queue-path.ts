@@ -42,6 +42,6 @@ export interface QueuePath {
   giveBack(): void;
   /** Publishes the batch, if there is one, and lets the throttle know. */
   finish(nowNs: number): void;
-  /** Forgets the batch: the queue was reset. */
+  /** Forgets the batch: the queue is about to be reset. */
   abandon(): void;
 }

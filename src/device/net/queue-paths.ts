@@ -73,7 +73,7 @@ export class QueuePaths {
     }
   }
 
-  /** All queues were reset. */
+  /** All queues are about to be reset. */
   abandon(): void {
     for (const path of this.#bySlot) path.abandon();
   }

@@ -17,8 +17,8 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
+import type { Stretch } from "../virtqueue/stretch.ts";
 import { TAKE_CHAIN, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { Negotiated } from "./negotiated.ts";
 import type { FaultSink, PathContext, QueuePath } from "./queue-path.ts";
@@ -55,10 +55,9 @@ export class ReceivePath implements QueuePath {
   readonly #statistics: QueueStatistics;
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
-  readonly #burst: ChainBurst;
-  // Longest frame that all of its chains can take, and bytes of the frames that were delivered into them.
-  #aheadBytesMax = 0;
-  #burstBytes = 0;
+  // The queue's, and bytes of the frames that were delivered into it.
+  #stretch: Stretch;
+  #stretchBytes = 0;
   readonly #throttle: Throttle;
   readonly #observer: CardObserver | null;
   readonly #faults: FaultSink;
@@ -76,9 +75,8 @@ export class ReceivePath implements QueuePath {
   // What the host has programmed, looked up once per batch. A guard of 0 is off.
   #guard = GUARD_UNKNOWN;
   #filtersUrgent = false;
-  // Whether chains may be taken ahead; and how many frames the last batch had, since the next will be like it.
-  #takesAhead = false;
-  #framesExpected = 0;
+  // Whether a stretch may be opened.
+  #takesStretches = false;
 
   constructor(context: PathContext, queueSizeMax: number) {
     this.#index = context.index;
@@ -86,7 +84,7 @@ export class ReceivePath implements QueuePath {
     this.#statistics = context.statistics;
     this.#memory = context.memory;
     this.#chain = context.chain;
-    this.#burst = new ChainBurst();
+    this.#stretch = context.queue.stretch;
     this.#throttle = context.throttle;
     this.#observer = context.observer;
     this.#faults = context.faults;
@@ -95,6 +93,7 @@ export class ReceivePath implements QueuePath {
 
   attach(queue: Virtqueue): void {
     this.#queue = queue;
+    this.#stretch = queue.stretch;
   }
 
   configure({ mergeable, mtu, headerBytes }: Negotiated): void {
@@ -108,19 +107,15 @@ export class ReceivePath implements QueuePath {
 
   /**
    * Takes frames off the wire until there is none, or there were at least `budgetFrames`, or this is not any more the one
-   * path for all of them; returns their number. Those that are finished and fit the chains taken ahead are delivered here,
-   * `others` deals with all others.
+   * path for all of them; returns their number. Those that are finished and fit the next chain of the stretch are
+   * delivered here, `others` deals with all others.
    */
   run(port: FramePort, frame: Frame, budgetFrames: number, nowNs: number, others: FrameHandler): number {
-    const burst = this.#burst;
     const framesMax = Math.min(budgetFrames, UNLIMITED) | 0;
     let frames = 0;
     while (frames < framesMax && port.receive(frame, nowNs)) {
       frames++;
-      const next = burst.next;
-      if ((frame.flags | frame.gsoType) === GSO_NONE && next < burst.end && frame.lengthBytes <= this.#aheadBytesMax) {
-        this.#deliverAhead(frame, next);
-      } else {
+      if ((frame.flags | frame.gsoType) !== GSO_NONE || !this.#deliverPlain(frame)) {
         frames += others.handle(frame, nowNs) - 1;
         if (others.direct !== this) break;
       }
@@ -134,38 +129,34 @@ export class ReceivePath implements QueuePath {
    * buffer: nothing has happened then, and it may be cut.
    */
   accept(frame: Frame, nowNs: number): boolean {
-    const burst = this.#burst;
-    const next = burst.next;
-    if (next < burst.end && frame.lengthBytes <= this.#aheadBytesMax) {
-      this.#deliverAhead(frame, next);
-      return true;
-    }
-    if (next === burst.end && this.#takeAhead()) return this.accept(frame, nowNs);
+    if (this.#deliverPlain(frame)) return true;
+    if (this.#stretch.spent && this.#openStretch() && this.#deliverPlain(frame)) return true;
     return this.#acceptOne(frame, nowNs);
   }
 
-  /** Delivers a frame into the chain `next` of those taken ahead, which holds it. `settle` counts them. */
-  #deliverAhead(frame: Frame, next: number): void {
-    const burst = this.#burst;
-    const memory = this.#memory;
+  /** Delivers a frame into the next chain of the stretch, if it fits; `settle` counts it. */
+  #deliverPlain(frame: Frame): boolean {
     const lengthBytes = frame.lengthBytes;
-    const neededBytes = this.#headerBytes + lengthBytes;
-    const offset = burst.offsets[next]!;
-    memory.u32[burst.usedWord + (next << burst.usedShift)] = neededBytes;
-    this.#burstBytes += lengthBytes;
-    burst.next = next + 1;
+    if (lengthBytes > this.#frameBytesMax) return false;
+    const stretch = this.#stretch;
+    const { memory } = stretch;
+    const headerBytes = this.#headerBytes;
+    const neededBytes = (headerBytes + lengthBytes) | 0;
+    const offset = stretch.take(neededBytes, neededBytes);
+    if (offset < 0) return false;
+    this.#stretchBytes += lengthBytes;
     if ((frame.flags | this.#reportsHash) === 0) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
     else this.#writeHeader(frame, offset);
     // The copy comes last: what V8 knows of these objects does not outlive a call.
     try {
-      memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
+      memory.copyIn(frame.bytes, frame.offset, offset + headerBytes, lengthBytes);
     } catch (error) {
-      // A frame that is not whole is not delivered. On a packed ring the chain's own length stood where the used one is.
-      memory.u32[burst.usedWord + (next << burst.usedShift)] = burst.lengths[next]!;
-      this.#burstBytes -= lengthBytes;
-      burst.next = next;
+      // A frame that is not whole is not delivered.
+      this.#stretch.undo();
+      this.#stretchBytes -= lengthBytes;
       throw error;
     }
+    return true;
   }
 
   /** Writes the header of a frame that is delivered in one piece. */
@@ -185,42 +176,35 @@ export class ReceivePath implements QueuePath {
     statistics.gsoBytes += frame.lengthBytes;
   }
 
-  /** Takes chains for the frames to come, if nothing but the ring has to be looked at between them. */
-  #takeAhead(): boolean {
+  /** Opens a stretch for the frames to come, if nothing but the ring has to be looked at between them. */
+  #openStretch(): boolean {
     if (this.#guard === GUARD_UNKNOWN) this.#readProgram();
-    if (!this.#takesAhead) return false;
+    if (!this.#takesStretches) return false;
     this.settle();
     const queue = this.#queue;
-    // As many as before, or once more as many as there were; a frame on its own takes its chain alone.
-    let chains = Math.max(this.#framesExpected - this.#batch, this.#batch);
-    if (chains <= 1) return false;
     // R5: above the guard, frames are not looked at one by one.
-    if (this.#guard !== 0) chains = Math.min(chains, queue.refresh() - this.#guard - 1);
-    // Buffers of several descriptors are taken one by one until the next batch.
-    this.#takesAhead = chains > 0 && this.#burst.fill(queue, chains, true);
-    this.#aheadBytesMax = Math.min(this.#burst.leastBytes - this.#headerBytes, this.#frameBytesMax);
-    return this.#takesAhead;
+    const chainsMax = this.#guard === 0 ? queue.size : queue.refresh() - this.#guard - 1;
+    return queue.openStretch(chainsMax, true);
   }
 
-  /** Tells the queue what was delivered into the chains taken ahead, and gives the others back. */
+  /** Tells the queue what was delivered into the stretch, and ends it. */
   settle(): void {
-    if (this.#burst.end === 0) return;
-    this.#countBurst();
-    this.#batch += this.#burst.settle(this.#queue);
+    this.#countStretch();
+    this.#batch += this.#queue.closeStretch();
   }
 
-  #countBurst(): void {
-    const frames = this.#burst.next;
+  #countStretch(): void {
+    const frames = this.#stretch.used;
     const statistics = this.#statistics;
     statistics.frames += frames;
-    statistics.bytes += this.#burstBytes;
+    statistics.bytes += this.#stretchBytes;
     statistics.buffers += frames;
-    this.#burstBytes = 0;
+    this.#stretchBytes = 0;
   }
 
   #acceptOne(frame: Frame, nowNs: number): boolean {
-    // A frame that does not fit what was taken ahead is not alone: taking for nothing costs more than not taking.
-    if (this.#burst.end !== 0) this.#takesAhead = false;
+    // A chain that is not plain, or too short, is not alone: the batch goes on chain by chain.
+    if (!this.#stretch.spent) this.#takesStretches = false;
     this.settle();
     const queue = this.#queue;
     if (!queue.started) {
@@ -277,11 +261,12 @@ export class ReceivePath implements QueuePath {
 
   finish(nowNs: number): void {
     this.settle();
+    // Also if all that came was dropped.
+    this.#guard = GUARD_UNKNOWN;
     if (this.#batch === 0) return;
     const frames = this.#batch;
     const urgent = this.#batchUrgent;
     const fromUsedIdx = this.#queue.usedIdx;
-    this.#framesExpected = frames;
     this.abandon();
     this.#queue.publish();
     this.#statistics.batches++;
@@ -292,8 +277,7 @@ export class ReceivePath implements QueuePath {
     this.#batch = 0;
     this.#batchUrgent = false;
     this.#guard = GUARD_UNKNOWN;
-    this.#countBurst();
-    this.#burst.forget();
+    this.#countStretch();
   }
 
   /** Drops a frame before it gets to the ring: `why` is a DROP_* reason. */
@@ -311,7 +295,7 @@ export class ReceivePath implements QueuePath {
     this.#guard = this.#throttle.guardOf(this.#index);
     this.#filtersUrgent = this.#throttle.filtersUrgent(this.#index);
     // An observer is told of every frame how many buffers are left.
-    this.#takesAhead = !this.#filtersUrgent && this.#observer === null;
+    this.#takesStretches = !this.#filtersUrgent && this.#observer === null;
   }
 
   /**

@@ -18,8 +18,8 @@ import {
   VLAN_TAG_BYTES,
 } from "../spec/virtio-net.ts";
 import type { Throttle } from "../throttle/throttle.ts";
-import { ChainBurst } from "../virtqueue/chain-burst.ts";
 import type { DescriptorChain } from "../virtqueue/descriptor-chain.ts";
+import type { Stretch } from "../virtqueue/stretch.ts";
 import { TAKE_BROKEN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "../virtqueue/virtqueue.ts";
 import type { FrameStaging } from "./frame-staging.ts";
 import type { Negotiated } from "./negotiated.ts";
@@ -48,7 +48,8 @@ export class TransmitPath implements QueuePath {
   readonly #offloads: TransmitOffloads;
   readonly #memory: GuestMemory;
   readonly #chain: DescriptorChain;
-  readonly #burst: ChainBurst;
+  // The queue's.
+  #stretch: Stretch;
   readonly #throttle: Throttle;
   readonly #steering: Steering;
   readonly #faults: FaultSink;
@@ -71,7 +72,7 @@ export class TransmitPath implements QueuePath {
     this.#offloads = offloads;
     this.#memory = context.memory;
     this.#chain = context.chain;
-    this.#burst = new ChainBurst();
+    this.#stretch = context.queue.stretch;
     this.#throttle = context.throttle;
     this.#steering = context.steering;
     this.#faults = context.faults;
@@ -80,6 +81,7 @@ export class TransmitPath implements QueuePath {
 
   attach(queue: Virtqueue): void {
     this.#queue = queue;
+    this.#stretch = queue.stretch;
   }
 
   configure({ features, mtu, headerBytes }: Negotiated): void {
@@ -105,7 +107,7 @@ export class TransmitPath implements QueuePath {
     let plain = false;
     while (chains + this.#extraFrames < budgetFrames) {
       if (plain) {
-        chains += this.#sendAhead(budgetFrames - chains - this.#extraFrames, nowNs);
+        chains += this.#sendStretch(budgetFrames - chains - this.#extraFrames, nowNs);
         if (queue.epoch !== epoch) return chains;
         if (chains + this.#extraFrames >= budgetFrames) break;
       }
@@ -135,21 +137,20 @@ export class TransmitPath implements QueuePath {
   }
 
   /** Sends chains of one descriptor, at most `max`, as long as no other comes and none is cut; returns their number. */
-  #sendAhead(max: number, nowNs: number): number {
-    const burst = this.#burst;
-    if (!burst.fill(this.#queue, max, false)) return 0;
-    let at = 0;
-    // Whoever is called may reset or suspend the card, which empties the burst.
-    while (at < burst.end) {
-      const offset = burst.offsets[at]!;
-      const lengthBytes = burst.lengths[at]!;
-      const fault = this.#gatherOne(offset, lengthBytes);
-      at++;
-      burst.next = at;
+  #sendStretch(max: number, nowNs: number): number {
+    if (!this.#queue.openStretch(max, false)) return 0;
+    const stretch = this.#stretch;
+    let chains = 0;
+    for (;;) {
+      const offset = stretch.take(1, 0);
+      // Whoever was called may have reset or suspended the card, which ends the stretch.
+      if (offset < 0) break;
+      const fault = this.#gatherOne(offset, stretch.lengthBytes);
+      chains++;
       this.#deal(fault, nowNs);
     }
     this.#settle();
-    return at;
+    return chains;
   }
 
   /** Sends the frame that was gathered, or counts what is wrong with it. */
@@ -162,10 +163,10 @@ export class TransmitPath implements QueuePath {
     this.#faults.chainFault(this.#index, fault, nowNs);
   }
 
-  /** Counts the chains of the burst that were sent, and gives the others back. */
+  /** Counts the chains of the stretch, and ends it. */
   #settle(): void {
-    this.#statistics.buffers += this.#burst.next;
-    this.#batch += this.#burst.settle(this.#queue);
+    this.#statistics.buffers += this.#stretch.used;
+    this.#batch += this.#queue.closeStretch();
   }
 
   giveBack(): void {
@@ -186,8 +187,7 @@ export class TransmitPath implements QueuePath {
 
   abandon(): void {
     this.#batch = 0;
-    this.#statistics.buffers += this.#burst.next;
-    this.#burst.forget();
+    this.#statistics.buffers += this.#stretch.used;
   }
 
   /** Copies the chain to the staging area, then checks its header there, where the driver cannot change it. */
@@ -208,13 +208,18 @@ export class TransmitPath implements QueuePath {
     return this.#check(bytes, frameBytes);
   }
 
-  /** The same for a chain that is one segment. */
+  /** The same for a chain of the stretch; one that cannot be copied is not used. */
   #gatherOne(offset: number, lengthBytes: number): number {
     const frameBytes = lengthBytes - this.#headerBytes;
     if (frameBytes < FRAME_BYTES_MIN) return FAULT_TX_TOO_SHORT;
     if (frameBytes > this.#gatherBytesMax) return FAULT_TX_TOO_LONG;
     const { bytes } = this.#staging;
-    this.#memory.copyOut(offset, bytes, this.#staging.offset, lengthBytes);
+    try {
+      this.#memory.copyOut(offset, bytes, this.#staging.offset, lengthBytes);
+    } catch (error) {
+      this.#stretch.undo();
+      throw error;
+    }
     return this.#check(bytes, frameBytes);
   }
 
@@ -276,7 +281,7 @@ export class TransmitPath implements QueuePath {
       if (queue.epoch !== epoch) return;
       frame.bytes = this.#staging.bytes;
     }
-    // Chains taken ahead would be more than the budget allows now.
+    // The rest of the stretch would be more than the budget allows now.
     this.#settle();
   }
 

@@ -12,19 +12,11 @@
 
 import { FAULT_AVAIL_WITHDRAWN, FAULT_CHAIN_UNENDED, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import {
-  PACKED_DESC_BYTES,
-  PACKED_DESC_FLAGS,
-  PACKED_F_AVAIL,
-  PACKED_F_INDIRECT,
-  PACKED_F_NEXT,
-  PACKED_F_USED,
-  PACKED_F_WRITE,
-} from "../spec/packed-ring.ts";
-import type { ChainBurst } from "./chain-burst.ts";
+import { PACKED_DESC_BYTES, PACKED_DESC_FLAGS, PACKED_F_AVAIL, PACKED_F_USED } from "../spec/packed-ring.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PackedEvents } from "./packed-events.ts";
 import { PackedScan } from "./packed-scan.ts";
+import { PackedStretch } from "./packed-stretch.ts";
 import { PackedUsed } from "./packed-used.ts";
 import { locatePackedAreas, type QueueAreas } from "./queue-areas.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
@@ -34,19 +26,13 @@ import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from 
 const NO_FAULT = FAULT_NONE;
 const UNENDED = FAULT_CHAIN_UNENDED;
 const CHAIN = TAKE_CHAIN;
-const WRITABLE = PACKED_F_WRITE;
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
-const FLAGS_KNOWN = OWNER_BITS | PACKED_F_NEXT | PACKED_F_WRITE | PACKED_F_INDIRECT;
-const TWO_POW_32 = 2 ** 32;
-/** More than any frame needs; a signed word. */
-const LENGTH_MAX = 0x7fffffff;
-/** A descriptor is four words, as a shift; the third is its length, the fourth has its flags in its upper half. */
-const DESC_SHIFT = 2;
 const DESC_BYTES = PACKED_DESC_BYTES;
 const FLAGS_AT = PACKED_DESC_FLAGS;
 
 export class PackedQueue implements Virtqueue {
   readonly memory: GuestMemory;
+  readonly stretch: PackedStretch;
   size = 0;
   fault: number = FAULT_NONE;
   broken = false;
@@ -69,6 +55,7 @@ export class PackedQueue implements Virtqueue {
 
   constructor(memory: GuestMemory) {
     this.memory = memory;
+    this.stretch = new PackedStretch(memory);
     this.#used = new PackedUsed(memory);
     this.#events = new PackedEvents(memory);
   }
@@ -94,9 +81,9 @@ export class PackedQueue implements Virtqueue {
     return this.#used.inHand;
   }
 
-  /** Available chains that the last `refresh` has seen and that are not taken. */
+  /** Available chains that the last `refresh` has seen and that are not taken. An open stretch may take others too. */
   get cachedFree(): number {
-    return this.#scan.chains;
+    return Math.max(0, this.#scan.chains - this.stretch.used);
   }
 
   enable(areas: QueueAreas): number {
@@ -115,6 +102,7 @@ export class PackedQueue implements Virtqueue {
 
   /** Back to the state before `enable` (virtio 1.4 §2.6.1.1, VQRST-2). */
   reset(): void {
+    this.stretch.forget();
     this.stop();
     this.size = 0;
     this.fault = FAULT_NONE;
@@ -137,6 +125,7 @@ export class PackedQueue implements Virtqueue {
   stop(): void {
     this.#started = false;
     this.#armed = false;
+    this.stretch.cut();
     this.#scan.forget();
     this.epoch++;
   }
@@ -148,7 +137,7 @@ export class PackedQueue implements Virtqueue {
     if (!scan.look(this.memory, this.#ring, this.size, this.#availSlot, this.#availOwner, this.#driverSlots)) {
       this.#break(FAULT_CHAIN_UNENDED);
     }
-    return scan.chains;
+    return this.cachedFree;
   }
 
   hasFreeAbove(count: number): boolean {
@@ -182,56 +171,27 @@ export class PackedQueue implements Virtqueue {
     }
     const span = chain.span;
     this.#used.taken(span);
-    const next = slot + span;
-    if (next < this.size) this.#advance(next, this.#availOwner, span, 1);
-    else this.#advance(next - this.size, this.#availOwner ^ OWNER_BITS, span, 1);
+    this.#advance(slot + span, span, 1);
     if (fault === NO_FAULT) return CHAIN;
     this.fault = fault;
     return TAKE_FAULT;
   }
 
-  takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
-    if (!this.#started || this.broken) return 0;
-    const { offsets, lengths } = burst;
-    const { memory } = this;
-    // Signed words, for what a descriptor says is not checked to be small before it is known to be so.
-    const { i32, nearAddress, nearBytes, nearOffset } = memory;
-    const slot = this.#availSlot;
-    const ring = (this.#ring >>> 2) + (slot << DESC_SHIFT);
-    // A turn of the ring ends a burst: used descriptors of one lie side by side, with the same flags.
-    const limit = Math.min(max, this.#driverSlots, this.size - slot) | 0;
-    const owner = this.#availOwner;
-    const wanted = writable ? owner | WRITABLE : owner;
-    let leastBytes = LENGTH_MAX;
-    let count = 0;
-    for (; count < limit; count++) {
-      const index = ring + (count << DESC_SHIFT);
-      if ((memory.loadAcquireU16((index << 2) + FLAGS_AT) & FLAGS_KNOWN) !== wanted) break;
-      const low = i32[index]!;
-      const high = i32[index + 1]!;
-      const length = i32[index + 2]!;
-      if (length === 0) break;
-      const inRegion = (low - nearAddress) | 0;
-      if (high !== 0 || (inRegion | length) < 0 || length > nearBytes - inRegion) {
-        const offset = memory.translate((low >>> 0) + (high >>> 0) * TWO_POW_32, length >>> 0, writable);
-        if (offset < 0) break;
-        offsets[count] = offset;
-      } else {
-        offsets[count] = nearOffset + inRegion;
-      }
-      lengths[count] = length;
-      // What is longer than a signed word holds is no limit.
-      if (length > 0 && length < leastBytes) leastBytes = length;
+  openStretch(chainsMax: number, writable: boolean): boolean {
+    const count = Math.min(chainsMax, this.#driverSlots, this.size - this.#availSlot);
+    if (count <= 0 || !this.#started || this.broken) return false;
+    const at = this.#ring + this.#availSlot * DESC_BYTES;
+    this.stretch.open(at, count, this.#availOwner, writable, this.#used.batchEmpty);
+    return true;
+  }
+
+  closeStretch(): number {
+    const count = this.stretch.used;
+    if (count !== 0) {
+      this.#used.pushStretch(count, this.stretch.writable);
+      this.#advance(this.#availSlot + count, count, count);
     }
-    if (count === 0) return 0;
-    this.#used.takenPlain(count);
-    burst.leastBytes = leastBytes;
-    // All that was taken is used: used descriptors go where these stand.
-    burst.usedWord = ring + 2;
-    burst.usedShift = DESC_SHIFT;
-    const next = slot + count;
-    if (next < this.size) this.#advance(next, owner, count, count);
-    else this.#advance(0, owner ^ OWNER_BITS, count, count);
+    this.stretch.forget();
     return count;
   }
 
@@ -251,10 +211,6 @@ export class PackedQueue implements Virtqueue {
 
   pushUsed(id: number, lengthBytes: number): void {
     this.#used.push(id, lengthBytes);
-  }
-
-  pushBurst(burst: ChainBurst, count: number): void {
-    this.#used.pushBurst(burst, count);
   }
 
   publish(): void {
@@ -307,14 +263,18 @@ export class PackedQueue implements Virtqueue {
     this.#events.moveTo(position, usedIdx);
   }
 
-  /** Chains were taken: the next one begins at `slot`, and is available if AVAIL and USED look like `owner`. */
-  #advance(slot: number, owner: number, slots: number, chains: number): void {
+  /** Chains were taken: the next one begins at `slot`, which may lie beyond the end of the ring. */
+  #advance(slot: number, slots: number, chains: number): void {
     if (this.#armed) {
       this.#armed = false;
       this.#events.forbidKicks();
     }
-    this.#availSlot = slot;
-    this.#availOwner = owner;
+    if (slot < this.size) {
+      this.#availSlot = slot;
+    } else {
+      this.#availSlot = slot - this.size;
+      this.#availOwner ^= OWNER_BITS;
+    }
     this.#driverSlots -= slots;
     this.#scan.taken(slots, chains);
   }
@@ -322,6 +282,7 @@ export class PackedQueue implements Virtqueue {
   #break(fault: number): void {
     this.fault = fault;
     this.broken = true;
+    this.stretch.cut();
     this.#scan.forget();
   }
 }

@@ -16,7 +16,6 @@ import {
   PACKED_F_USED,
   PACKED_F_WRITE,
 } from "../spec/packed-ring.ts";
-import type { ChainBurst } from "./chain-burst.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const OWNER_BITS = PACKED_F_AVAIL | PACKED_F_USED;
@@ -79,20 +78,15 @@ export class PackedUsed {
     return this.#nextTaken === this.published;
   }
 
+  /** True if nothing is used that is not published: the next used descriptor begins a batch. */
+  get batchEmpty(): boolean {
+    return this.#nextUsed === this.published;
+  }
+
   /** A chain of `span` slots was taken. */
   taken(span: number): void {
     this.#spans[this.#nextTaken & this.#spanMask] = span;
     this.#nextTaken = (this.#nextTaken + 1) & 0xffff;
-  }
-
-  /** `count` chains of one slot were taken, at most as many as the queue has slots. */
-  takenPlain(count: number): void {
-    const spans = this.#spans;
-    const first = this.#nextTaken & this.#spanMask;
-    const end = first + count;
-    spans.fill(1, first, end);
-    if (end > spans.length) spans.fill(1, 0, end - spans.length);
-    this.#nextTaken = (this.#nextTaken + count) & 0xffff;
   }
 
   /** The last chain taken is given back; returns how many slots it has. */
@@ -110,7 +104,7 @@ export class PackedUsed {
     memory.u16[(at + ID_AT) >>> 1] = id;
     // §2.8.3: WRITE says whether anything was written, and that the length means something.
     const flags = lengthBytes === 0 ? this.#flags : this.#flags | WRITTEN;
-    if (this.#nextUsed === this.published) {
+    if (this.batchEmpty) {
       this.#firstFlagsAt = at + FLAGS_AT;
       this.#firstFlags = flags;
     } else {
@@ -121,26 +115,13 @@ export class PackedUsed {
     this.#advance(slot + span, span);
   }
 
-  /**
-   * Writes used descriptors over the first `count` chains of a burst. The ids stand where the driver has put them, and the
-   * lengths, of which none is 0, whoever used writable chains. The flags are left, which are stored as in `push`.
-   */
-  pushBurst(burst: ChainBurst, count: number): void {
-    const { u16, u32 } = this.#memory;
-    const ring = this.#ring + this.#slot * DESC_BYTES;
-    const flags = burst.writable ? this.#flags | WRITTEN : this.#flags;
-    let done = 0;
-    if (this.#nextUsed === this.published) {
-      this.#firstFlagsAt = ring + FLAGS_AT;
-      this.#firstFlags = flags;
-      if (!burst.writable) u32[(ring + LEN_AT) >>> 2] = 0;
-      done = 1;
+  /** `count` chains of one slot were taken and used. Their used descriptors are written, all but the flags that show a batch. */
+  pushStretch(count: number, writable: boolean): void {
+    if (this.batchEmpty) {
+      this.#firstFlagsAt = this.#ring + this.#slot * DESC_BYTES + FLAGS_AT;
+      this.#firstFlags = writable ? this.#flags | WRITTEN : this.#flags;
     }
-    for (; done < count; done++) {
-      const at = ring + done * DESC_BYTES;
-      if (!burst.writable) u32[(at + LEN_AT) >>> 2] = 0;
-      u16[(at + FLAGS_AT) >>> 1] = flags;
-    }
+    this.#nextTaken = (this.#nextTaken + count) & 0xffff;
     this.#nextUsed = (this.#nextUsed + count) & 0xffff;
     this.#advance(this.#slot + count, count);
   }

@@ -11,35 +11,21 @@
 
 import { FAULT_AVAIL_IDX, FAULT_HEAD_OUT_OF_RANGE, FAULT_NONE, FAULT_QUEUE_SETUP } from "../faults.ts";
 import type { GuestMemory } from "../memory/guest-memory.ts";
-import {
-  AVAIL_IDX,
-  AVAIL_RING,
-  DESC_F_INDIRECT,
-  DESC_F_NEXT,
-  DESC_F_WRITE,
-  USED_IDX,
-  USED_RING,
-} from "../spec/split-ring.ts";
-import type { ChainBurst } from "./chain-burst.ts";
+import { AVAIL_IDX, AVAIL_RING, USED_IDX, USED_RING } from "../spec/split-ring.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { locateSplitAreas, type QueueAreas } from "./queue-areas.ts";
 import { checkSnapshot, type QueueSnapshot } from "./queue-snapshot.ts";
 import { SplitEvents } from "./split-events.ts";
+import { SplitStretch } from "./split-stretch.ts";
 import { TAKE_BROKEN, TAKE_CHAIN, TAKE_EMPTY, TAKE_FAULT, type Virtqueue } from "./virtqueue.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NO_FAULT = FAULT_NONE;
 const CHAIN = TAKE_CHAIN;
-const WRITABLE = DESC_F_WRITE;
-const FLAGS_KNOWN = DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT;
-const TWO_POW_32 = 2 ** 32;
-/** More than any frame needs; a signed word. */
-const LENGTH_MAX = 0x7fffffff;
-/** A used element is two words, as a shift. */
-const USED_SHIFT = 1;
 
 export class SplitQueue implements Virtqueue {
   readonly memory: GuestMemory;
+  readonly stretch: SplitStretch;
   /** Index of the next used entry, mod 2^16, as published in `used.idx`. */
   usedIdx = 0;
   size = 0;
@@ -69,6 +55,7 @@ export class SplitQueue implements Virtqueue {
   /** @param wantsKicks false if the card looks at the available ring anyway, as it does before it drops a frame */
   constructor(memory: GuestMemory, wantsKicks: boolean) {
     this.memory = memory;
+    this.stretch = new SplitStretch(memory);
     this.#wantsKicks = wantsKicks;
     this.#events = new SplitEvents(memory);
   }
@@ -96,7 +83,7 @@ export class SplitQueue implements Virtqueue {
 
   /** Available chains that the last load of `avail.idx` has shown and that are not taken. */
   get cachedFree(): number {
-    return (this.#availIdx - this.#nextAvail) & 0xffff;
+    return (this.#availIdx - this.#nextAvail - this.stretch.used) & 0xffff;
   }
 
   enable(areas: QueueAreas): number {
@@ -113,12 +100,14 @@ export class SplitQueue implements Virtqueue {
     this.#availRing = (avail + AVAIL_RING) >>> 1;
     this.#usedRing = (used + USED_RING) >>> 2;
     this.#indirectAllowed = areas.indirect;
+    this.stretch.begin(size, table);
     this.#events.begin(size, avail, used, areas.eventIdx);
     return FAULT_NONE;
   }
 
   /** Back to the state before `enable` (virtio 1.4 §2.6.1.1, VQRST-2). */
   reset(): void {
+    this.stretch.forget();
     this.stop();
     this.size = 0;
     this.usedIdx = 0;
@@ -142,7 +131,7 @@ export class SplitQueue implements Virtqueue {
   stop(): void {
     this.#started = false;
     this.#armed = false;
-    this.#availIdx = this.#nextAvail;
+    this.#forgetFree();
     this.epoch++;
   }
 
@@ -150,8 +139,9 @@ export class SplitQueue implements Virtqueue {
   refresh(): number {
     if (!this.#started || this.broken) return 0;
     const idx = this.memory.loadAcquireU16(this.#avail + AVAIL_IDX);
-    const ahead = (idx - this.#nextAvail) & 0xffff;
-    const taken = (this.#nextAvail - this.usedIdx) & 0xffff;
+    const nextAvail = (this.#nextAvail + this.stretch.used) & 0xffff;
+    const ahead = (idx - nextAvail) & 0xffff;
+    const taken = (nextAvail - this.usedIdx) & 0xffff;
     // virtio 1.4 §2.7.6.1: idx never goes back. At most `size` chains are in the driver's hands or ours, so it
     // cannot be further ahead either; a chain that we have taken is not the driver's again before it is published.
     if (ahead + taken > this.size || ahead < this.cachedFree) {
@@ -195,74 +185,20 @@ export class SplitQueue implements Virtqueue {
     return true;
   }
 
-  takeBurst(burst: ChainBurst, max: number, writable: boolean): number {
-    if (!this.#hasNext()) return 0;
-    // All that was taken is used, and chains are used in the order in which they are taken: both rings are at one slot.
+  openStretch(chainsMax: number, writable: boolean): boolean {
+    if (chainsMax <= 0 || !this.#hasNext()) return false;
     const slot = this.#nextAvail & this.#mask;
-    const limit = Math.min(max, this.cachedFree, this.size - slot) | 0;
-    const ring = this.#availRing + slot;
-    const used = this.#usedRing + (slot << USED_SHIFT);
-    burst.leastBytes = LENGTH_MAX;
-    burst.usedWord = used + 1;
-    burst.usedShift = USED_SHIFT;
-    let count = 0;
-    for (;;) {
-      count = this.#takeNear(burst, ring, used, count, limit, writable);
-      if (count === limit || !this.#takeFar(burst, ring + count, used, count, writable)) break;
-      count++;
-    }
-    this.#nextAvail = (this.#nextAvail + count) & 0xffff;
-    return count;
-  }
-
-  /**
-   * Takes chains into entries `from` to `limit` of a burst, as long as they are plain and lie where memory was accessed
-   * last; returns where it stopped. Its loop calls nothing and does the same for every chain, so that V8 looks at the
-   * arrays' shapes once and not for each chain.
-   */
-  #takeNear(burst: ChainBurst, ring: number, used: number, from: number, limit: number, writable: boolean): number {
-    const { offsets, lengths } = burst;
-    // Signed words, for what a descriptor says is not checked to be small before it is known to be so.
-    const { u16, i32, nearAddress, nearBytes, nearOffset } = this.memory;
-    const { size } = this;
-    const table = this.#table >>> 2;
-    const wanted = writable ? WRITABLE : 0;
-    let leastBytes = burst.leastBytes;
-    let count = from;
-    for (; count < limit; count++) {
-      const head = u16[ring + count]!;
-      if (head >= size) break;
-      const index = table + (head << 2);
-      const length = i32[index + 2]!;
-      const inRegion = (i32[index]! - nearAddress) | 0;
-      // The high word of an address that is near is 0, its flags are those of one descriptor, its length is not 0.
-      if ((((i32[index + 3]! & FLAGS_KNOWN) ^ wanted) | i32[index + 1]!) !== 0 || length <= 0) break;
-      if (inRegion < 0 || length > nearBytes - inRegion) break;
-      offsets[count] = nearOffset + inRegion;
-      lengths[count] = length;
-      i32[used + (count << USED_SHIFT)] = head;
-      if (length < leastBytes) leastBytes = length;
-    }
-    burst.leastBytes = leastBytes;
-    return count;
-  }
-
-  /** Takes one plain chain, wherever it lies, into entry `at` of a burst; false if the next one is another. */
-  #takeFar(burst: ChainBurst, avail: number, used: number, at: number, writable: boolean): boolean {
-    const { u16, u32 } = this.memory;
-    const head = u16[avail]!;
-    if (head >= this.size) return false;
-    const index = (this.#table >>> 2) + head * 4;
-    const length = u32[index + 2]!;
-    const wanted = writable ? WRITABLE : 0;
-    if ((u32[index + 3]! & FLAGS_KNOWN) !== wanted || length === 0) return false;
-    const offset = this.memory.translate(u32[index]! + u32[index + 1]! * TWO_POW_32, length, writable);
-    if (offset < 0) return false;
-    burst.offsets[at] = offset;
-    u32[used + (at << USED_SHIFT)] = head;
-    burst.lengths[at] = length;
-    burst.leastBytes = Math.min(burst.leastBytes, length);
+    const count = Math.min(chainsMax, this.cachedFree, this.size - slot);
+    this.stretch.open(this.#availRing + slot, this.#usedRing + slot * 2, count, writable);
     return true;
+  }
+
+  closeStretch(): number {
+    const { used } = this.stretch;
+    this.stretch.forget();
+    this.#nextAvail = (this.#nextAvail + used) & 0xffff;
+    this.#nextUsed = (this.#nextUsed + used) & 0xffff;
+    return used;
   }
 
   /** Gives back the last `count` chains taken, none of which was put into the used ring. They will be read again. */
@@ -278,15 +214,6 @@ export class SplitQueue implements Virtqueue {
     u32[index] = head;
     u32[index + 1] = lengthBytes;
     this.#nextUsed = (this.#nextUsed + 1) & 0xffff;
-  }
-
-  /** `takeBurst` has written the elements' heads, and whoever used writable chains their lengths. */
-  pushBurst(burst: ChainBurst, count: number): void {
-    if (!burst.writable) {
-      const { u32 } = this.memory;
-      for (let done = 0; done < count; done++) u32[burst.usedWord + (done << USED_SHIFT)] = 0;
-    }
-    this.#nextUsed = (this.#nextUsed + count) & 0xffff;
   }
 
   /** Shows the driver all used elements that were written since the last time (virtio 1.4 §2.7.8.2, SUSED-1, SUSED-2). */
@@ -345,6 +272,12 @@ export class SplitQueue implements Virtqueue {
   #break(fault: number): void {
     this.fault = fault;
     this.broken = true;
-    this.#availIdx = this.#nextAvail;
+    this.#forgetFree();
+  }
+
+  /** Nothing more is taken. */
+  #forgetFree(): void {
+    this.stretch.cut();
+    this.#availIdx = (this.#nextAvail + this.stretch.used) & 0xffff;
   }
 }

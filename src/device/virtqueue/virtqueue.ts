@@ -9,10 +9,10 @@
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import type { InterruptSource } from "../throttle/interrupt-source.ts";
-import type { ChainBurst } from "./chain-burst.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import type { QueueAreas } from "./queue-areas.ts";
 import type { QueueSnapshot } from "./queue-snapshot.ts";
+import type { Stretch } from "./stretch.ts";
 
 /** What `take` gives. */
 export const TAKE_EMPTY = 0;
@@ -25,6 +25,8 @@ export const TAKE_BROKEN = 3;
 
 export interface Virtqueue extends InterruptSource {
   readonly memory: GuestMemory;
+  /** Of plain chains, to be opened before use. Whatever else is done with the queue comes after it is closed. */
+  readonly stretch: Stretch;
   /** Number of entries; 0 while the queue is not enabled. */
   readonly size: number;
   /** Code of the last fault that `take` met. */
@@ -62,11 +64,12 @@ export interface Virtqueue extends InterruptSource {
   /** Takes the next available chain into `chain`; returns one of TAKE_*. */
   take(chain: DescriptorChain): number;
   /**
-   * Takes chains that are one descriptor without a fault, device-writable or not, into the first entries of `burst`, at
-   * most `max`; returns their number. Stops before any other chain, where the ring begins anew, and at a fault of the ring.
+   * Opens the stretch at the next available chain, for at most `chainsMax`, device-writable or not; false if there is none.
    * To be called when all that was taken is used.
    */
-  takeBurst(burst: ChainBurst, max: number, writable: boolean): number;
+  openStretch(chainsMax: number, writable: boolean): boolean;
+  /** Closes the stretch, open or not; returns how many chains were used in it. The driver sees them after `publish`. */
+  closeStretch(): number;
   /** Gives back the last `count` chains taken, none of which was used. They will be read again. */
   rewind(count: number): void;
   /**
@@ -74,8 +77,6 @@ export interface Virtqueue extends InterruptSource {
    * The driver sees it after `publish`.
    */
   pushUsed(id: number, lengthBytes: number): void;
-  /** Uses the first `count` chains of `burst`, the oldest that were taken. */
-  pushBurst(burst: ChainBurst, count: number): void;
   /** Shows the driver all that was used since the last time. */
   publish(): void;
   /**

@@ -19,8 +19,14 @@ const NO_BUFFER = 0;
 const TOO_LONG = 1;
 const FAULT = 2;
 
-function machineWith(features: readonly Feature[] = PLAIN_FEATURES, size = 8): CardMachine {
-  return new CardMachine().bringUp(features, size);
+/** A card that is observed takes chains one by one, others take plain ones in stretches. */
+const WAYS = [
+  ["one by one", true],
+  ["in stretches", false],
+] as const;
+
+function machineWith(features: readonly Feature[] = PLAIN_FEATURES, size = 8, observed = true): CardMachine {
+  return new CardMachine({ observed }).bringUp(features, size);
 }
 
 function faultNames(machine: CardMachine): string[] {
@@ -54,9 +60,11 @@ function usedIdxSeen(machine: CardMachine, work: () => void): number[] {
   return seen;
 }
 
-describe("one buffer that holds the frame", () => {
+describe.each(WAYS)("one buffer that holds the frame, taken %s,", (_way, observed) => {
+  const machineOf = (features = PLAIN_FEATURES): CardMachine => machineWith(features, 8, observed);
+
   test("gets a header and the frame, and nothing more (§5.1.9.4)", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     const [address] = machine.offerReceiveBuffers([2048]);
     expect(machine.receive(frameOf(60))).toEqual([{ head: 0, length: HEADER_BYTES + 60 }]);
     expect(machine.bytes(address!, HEADER_BYTES + 60)).toEqual(packet(frameOf(60), 1));
@@ -64,14 +72,14 @@ describe("one buffer that holds the frame", () => {
   });
 
   test("may be exactly as long as header and frame", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     const [address] = machine.offerReceiveBuffers([HEADER_BYTES + 60]);
     expect(machine.receive(frameOf(60))).toHaveLength(1);
     expect(machine.bytes(address!, HEADER_BYTES + 60)).toEqual(packet(frameOf(60), 1));
   });
 
   test.each([1, 2, 3, 5])("may begin at any byte: at 8n + %i", (shift) => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.rx.offerChain(0, [{ address: BUFFERS + shift, length: 100, flags: WRITE }]);
     machine.rx.publish();
     machine.receive(frameOf(60));
@@ -80,7 +88,7 @@ describe("one buffer that holds the frame", () => {
   });
 
   test("sets num_buffers to 1 without MRG_RXBUF too (NRX-1)", () => {
-    const machine = machineWith(WITHOUT_MERGING);
+    const machine = machineOf(WITHOUT_MERGING);
     const [address] = machine.offerReceiveBuffers([2048]);
     machine.receive(frameOf(60));
     expect(machine.bytes(address!, HEADER_BYTES)).toEqual(headerBytes(1));
@@ -307,9 +315,11 @@ describe("frames that are dropped", () => {
   });
 });
 
-describe("publishing", () => {
+describe.each(WAYS)("publishing of buffers taken %s", (_way, observed) => {
+  const machineOf = (): CardMachine => machineWith(PLAIN_FEATURES, 8, observed);
+
   test("happens once per poll", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.offerReceiveBuffers(new Array(8).fill(2048));
     const seen = usedIdxSeen(machine, () => machine.receive(frameOf(60), frameOf(60), frameOf(60)));
     expect(seen).toEqual([3]);
@@ -317,7 +327,7 @@ describe("publishing", () => {
   });
 
   test("happens after every frame once free buffers are at the guard (R5)", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.card.throttle.vectors[0]!.freeMin = 5;
     machine.offerReceiveBuffers(new Array(8).fill(2048));
     const frames = new Array(6).fill(0).map(() => frameOf(60));
@@ -325,7 +335,7 @@ describe("publishing", () => {
   });
 
   test("does not, if the driver has refilled since the card last looked", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.offerReceiveBuffers([2048, 2048, 2048, 2048]);
     machine.receive(frameOf(60));
     // Four more buffers, of which the card's cached count of 3 does not know.
@@ -340,7 +350,7 @@ describe("publishing", () => {
   });
 
   test("heeds a guard that the host programs between two polls", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.offerReceiveBuffers(new Array(8).fill(2048));
     const seen = usedIdxSeen(machine, () => {
       machine.receive(frameOf(60), frameOf(60));
@@ -352,8 +362,17 @@ describe("publishing", () => {
     expect(seen).toEqual([2, 3, 4, 6]);
   });
 
+  test("heeds a guard that was programmed after a poll in which all was dropped (R5)", () => {
+    const machine = machineOf();
+    machine.receive(frameOf(60));
+    machine.card.throttle.vectors[0]!.freeMin = 5;
+    machine.offerReceiveBuffers(new Array(8).fill(2048));
+    const frames = new Array(5).fill(0).map(() => frameOf(60));
+    expect(usedIdxSeen(machine, () => machine.receive(...frames))).toEqual([3, 4, 5]);
+  });
+
   test("happens at once for an urgent frame (R11)", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.card.throttle.vectors[0]!.urgent.program(1, 1000, 0);
     machine.offerReceiveBuffers(new Array(8).fill(2048));
     machine.port.arrivals.push({ bytes: frameOf(60) }, { bytes: frameOf(60), urgent: true }, { bytes: frameOf(60) });
@@ -361,7 +380,7 @@ describe("publishing", () => {
   });
 
   test("comes before a frame is dropped for want of a buffer", () => {
-    const machine = machineWith();
+    const machine = machineOf();
     machine.offerReceiveBuffers([2048]);
     const seenAtDrop: number[] = [];
     const starved = machine.card.throttle.starved.bind(machine.card.throttle);

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
-import { ChainBurst } from "../../../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../../../src/device/virtqueue/descriptor-chain.ts";
 import { PackedQueue } from "../../../../src/device/virtqueue/packed-queue.ts";
 import { AVAIL, NEXT, PackedDriver, USED, WRITE } from "../../../rings/packed-driver.ts";
@@ -292,47 +291,77 @@ describe("looking ahead", () => {
   });
 });
 
-describe("a burst", () => {
-  let burst: ChainBurst;
+describe("a stretch", () => {
+  beforeEach(() => begin(5));
 
-  beforeEach(() => {
-    begin(5);
-    burst = new ChainBurst();
-  });
+  /** Takes chains until there is none, each used with `usedBytes`; returns the ids that the driver gave where they lie. */
+  function takeAll(usedBytes = 7): number[] {
+    const ids: number[] = [];
+    for (;;) {
+      const offset = queue.stretch.take(1, usedBytes);
+      if (offset < 0) return ids;
+      ids.push((offset - DATA) / 0x10);
+    }
+  }
 
-  const ids = (): number[] => Array.from(burst.offsets.subarray(0, burst.end), (offset) => (offset - DATA) / 0x10);
-
-  test("takes plain chains up to the ring's end, and gives back what is not used", () => {
+  test("takes plain chains up to the ring's end, and the queue goes on behind it", () => {
     for (let turn = 0; turn < 11; turn++) {
-      for (let id = 0; id < 4; id++) offer(10 * turn + id);
+      const own = [0, 1, 2, 3].map((id) => 10 * turn + id);
+      for (const id of own) offer(id);
       queue.refresh();
-      expect(burst.fill(queue, 3, true)).toBe(true);
+      expect(queue.openStretch(3, true)).toBe(true);
       // Each turn uses four of the five slots.
       const room = Math.min(3, 5 - ((4 * turn) % 5));
-      expect(ids()).toEqual([10 * turn, 10 * turn + 1, 10 * turn + 2].slice(0, room));
-      expect([queue.cachedFree, burst.lengths[room - 1], burst.leastBytes]).toEqual([4 - room, 0x10, 0x10]);
-      queue.memory.u32[burst.usedWord] = 7;
-      burst.next = 1;
-      burst.settle(queue);
-      expect(queue.refresh()).toBe(3);
-      for (let i = 1; i < 4; i++) expect(use(0)).toBe(10 * turn + i);
-      queue.publish();
-      expect(driver.takeUsed().map(({ id, length }) => [id, length])).toEqual([
-        [10 * turn, 7],
-        [10 * turn + 1, 0],
-        [10 * turn + 2, 0],
-        [10 * turn + 3, 0],
+      expect(takeAll()).toEqual(own.slice(0, room));
+      const { stretch } = queue;
+      expect([stretch.used, stretch.spent, stretch.lengthBytes, queue.cachedFree]).toEqual([
+        room,
+        true,
+        0x10,
+        4 - room,
       ]);
+      expect([queue.closeStretch(), queue.closeStretch(), queue.cachedFree, queue.refresh()]).toEqual([
+        room,
+        0,
+        4 - room,
+        4 - room,
+      ]);
+      for (let i = room; i < 4; i++) expect(use(0)).toBe(own[i]);
+      queue.publish();
+      expect(driver.takeUsed().map(({ id, length }) => [id, length])).toEqual(
+        own.map((id, i) => [id, i < room ? 7 : 0]),
+      );
+    }
+  });
+
+  test("may go on in a batch, and begin one: the driver sees nothing of either before it is published", () => {
+    for (let turn = 0; turn < 3; turn++) {
+      for (let id = 0; id < 5; id++) offer(id);
+      for (const count of [1, 2]) {
+        queue.openStretch(count, true);
+        expect(takeAll()).not.toEqual([]);
+        queue.closeStretch();
+        expect(driver.takeUsed()).toEqual([]);
+        use();
+      }
+      queue.publish();
+      expect(
+        driver
+          .takeUsed()
+          .map(({ id }) => id)
+          .slice(0, 2),
+      ).toEqual([0, 1]);
+      begin(5);
     }
   });
 
   test("holds no more than the driver's slots, and none that are with the card", () => {
     for (let id = 0; id < 5; id++) offer(id);
-    expect(burst.fill(queue, 128, true)).toBe(true);
+    queue.openStretch(128, true);
+    expect(takeAll()).toEqual([0, 1, 2, 3, 4]);
+    queue.closeStretch();
     driver.setFlags(0, WRITE | USED);
-    const other = new ChainBurst();
-    expect(ids()).toEqual([0, 1, 2, 3, 4]);
-    expect(other.fill(queue, 128, true)).toBe(false);
+    expect(queue.openStretch(128, true)).toBe(false);
   });
 
   test.each([
@@ -342,59 +371,158 @@ describe("a burst", () => {
     ["is empty", () => driver.offer(9, [{ address: DATA, length: 0, flags: WRITE }])],
     ["is outside memory", () => driver.offer(9, [{ address: RAM_BYTES - 1, length: 2, flags: WRITE }])],
     ["is above 4 GiB", () => driver.offer(9, [{ address: 2n ** 32n + 0x2000n, length: 2, flags: WRITE }])],
+    [
+      "is longer than a signed word holds",
+      () => driver.offer(9, [{ address: DATA, length: 0xffff_ffff, flags: WRITE }]),
+    ],
     ["is indirect", () => driver.offer(9, [{ address: DATA, length: 16, flags: 4 | WRITE }])],
   ])("ends at a chain that %s, which is left for `take`", (_, offerOther) => {
     offer(1);
     offer(2);
     offerOther();
-    expect(burst.fill(queue, 8, true)).toBe(true);
-    expect(ids()).toEqual([1, 2]);
+    queue.openStretch(8, true);
+    expect([takeAll(), queue.stretch.spent, queue.closeStretch()]).toEqual([[1, 2], false, 2]);
     expect(queue.take(chain) === EMPTY || chain.head === 9).toBe(true);
   });
 
-  test("of readable chains leaves the writable ones", () => {
-    driver.offer(1, [{ address: DATA, length: 1 }]);
-    offer(2);
-    expect(burst.fill(queue, 8, false)).toBe(true);
-    expect([...burst.offsets.subarray(0, burst.end)]).toEqual([DATA]);
-    expect(burst.fill(queue, 8, false)).toBe(false);
+  test("leaves a chain that is too short for what is needed, and nothing has happened", () => {
+    offer(1);
+    queue.openStretch(8, true);
+    const before = memory.u8.slice();
+    expect([queue.stretch.take(0x11, 0x11), queue.stretch.used]).toEqual([-1, 0]);
+    expect(memory.u8).toEqual(before);
+    expect([queue.stretch.take(0x10, 0x10), queue.stretch.used]).toEqual([DATA + 0x10, 1]);
+  });
+
+  test("gives back the chain taken last, which is as it was, first of a batch or not", () => {
+    for (const id of [1, 2]) offer(id);
+    queue.openStretch(8, true);
+    for (const used of [0, 1]) {
+      const before = memory.u8.slice();
+      queue.stretch.take(1, 7);
+      queue.stretch.undo();
+      expect(queue.stretch.used).toBe(used);
+      expect(memory.u8).toEqual(before);
+      queue.stretch.take(1, 8);
+    }
+    expect(queue.closeStretch()).toBe(2);
+    queue.publish();
+    expect(driver.takeUsed().map(({ id, length }) => [id, length])).toEqual([
+      [1, 8],
+      [2, 8],
+    ]);
+  });
+
+  test("of readable chains uses none that is writable, and the others with length 0", () => {
+    for (const id of [1, 2]) driver.offer(id, [{ address: DATA, length: 1 }]);
+    offer(3);
+    queue.openStretch(8, false);
+    expect([takeAll(0), queue.closeStretch()]).toEqual([[0, 0], 2]);
+    queue.publish();
+    expect(driver.takeUsed().map(({ id, length, written }) => [id, length, written])).toEqual([
+      [1, 0, false],
+      [2, 0, false],
+    ]);
+    expect([queue.openStretch(8, false), takeAll(0), queue.closeStretch()]).toEqual([true, [], 0]);
+  });
+
+  test("goes from one region of memory to another", () => {
+    const regions = [
+      { guestAddress: 0, sizeBytes: 0x2000, byteOffset: 0 },
+      { guestAddress: 0x2000, sizeBytes: 0x200, byteOffset: 0x3000 },
+      { guestAddress: 0xe000_0000, sizeBytes: 0x200, byteOffset: 0x2000 },
+    ];
+    memory = new GuestMemory(memory.u8.buffer, regions);
+    queue = new PackedQueue(memory);
+    queue.enable(driver.areas());
+    queue.start();
+    for (const id of [1, 2]) {
+      offer(id);
+      driver.offer(id + 2, [{ address: 0xe000_0000 + 0x10 * id, length: 0x10, flags: WRITE }]);
+    }
+    queue.openStretch(8, true);
+    expect([1, 2, 3, 4].map(() => queue.stretch.take(1, 9))).toEqual([0x3010, 0x2010, 0x3020, 0x2020]);
+    queue.stretch.undo();
+    expect(queue.stretch.take(1, 6)).toBe(0x2020);
+    queue.closeStretch();
+    queue.publish();
+    expect(driver.takeUsed().map(({ id, length }) => [id, length])).toEqual([
+      [1, 9],
+      [3, 9],
+      [2, 9],
+      [4, 6],
+    ]);
   });
 
   test("forbids kicks, unless there was nothing to take", () => {
     queue.armKick();
-    expect(burst.fill(queue, 8, true)).toBe(false);
-    expect(queue.armed).toBe(true);
+    queue.openStretch(8, true);
+    expect([takeAll(), queue.closeStretch(), queue.armed]).toEqual([[], 0, true]);
     offer(1);
-    expect(burst.fill(queue, 8, true)).toBe(true);
+    queue.openStretch(8, true);
+    expect([takeAll(), queue.closeStretch()]).toEqual([[1], 1]);
     expect([queue.armed, driver.deviceEvents.flags]).toEqual([false, 1]);
   });
 
-  test("is empty on a stopped queue, and what is given back to one is not counted before it starts again", () => {
+  test("of a queue that is stopped takes nothing more, and what was used stays used", () => {
     offer(1);
-    burst.fill(queue, 8, true);
+    offer(2);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
     queue.stop();
-    burst.settle(queue);
-    expect([queue.cachedFree, queue.hasFreeAbove(0), burst.fill(queue, 8, true)]).toEqual([0, false, false]);
+    expect([takeAll(), queue.cachedFree, queue.hasFreeAbove(0), queue.openStretch(8, true)]).toEqual([
+      [],
+      0,
+      false,
+      false,
+    ]);
+    expect(queue.closeStretch()).toBe(1);
+    queue.publish();
+    expect(driver.takeUsed().map(({ id }) => id)).toEqual([1]);
     queue.start();
-    expect(burst.fill(queue, 8, true)).toBe(true);
+    queue.openStretch(8, true);
+    expect(takeAll()).toEqual([2]);
   });
 
-  test("gives back one slot for each of its chains, whatever chain had the same place before", () => {
+  test("of a queue that is reset is forgotten", () => {
+    offer(1);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
+    queue.reset();
+    expect([queue.stretch.used, queue.stretch.take(1, 5), queue.closeStretch()]).toEqual([0, -1, 0]);
+  });
+
+  test("of a ring that breaks meanwhile takes nothing more", () => {
+    offer(1);
+    offer(2);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
+    driver.offer(3, [
+      { address: DATA, length: 1, flags: WRITE },
+      { address: DATA, length: 1, flags: WRITE },
+    ]);
+    driver.setFlags(3, 0);
+    expect([queue.refresh(), queue.broken, queue.cachedFree]).toEqual([0, true, 0]);
+    expect([takeAll(), queue.closeStretch(), queue.openStretch(8, true)]).toEqual([[], 1, false]);
+  });
+
+  test("is one slot for each of its chains, whatever chain had the same place before", () => {
     offer(1, 2);
     use();
     queue.publish();
     driver.takeUsed();
-    // Numbers 1 to 3; the next burst begins with number 4, which shares its place with number 0 in a queue of four.
+    // Numbers 1 to 3; the next chain is number 4, which shares its place with number 0 in a queue of four.
     for (let number = 1; number < 4; number++) {
       offer(number);
       use();
       queue.publish();
       driver.takeUsed();
     }
-    offer(9);
-    expect(burst.fill(queue, 4, true)).toBe(true);
-    expect(burst.settle(queue)).toBe(0);
-    expect(use()).toBe(9);
+    for (const id of [8, 9]) offer(id);
+    queue.openStretch(1, true);
+    expect([takeAll(), queue.closeStretch(), use()]).toEqual([[8], 1, 9]);
+    queue.publish();
+    expect([driver.takeUsed().map(({ id }) => id), queue.refresh()]).toEqual([[8, 9], 0]);
   });
 });
 

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../../../src/device/faults.ts";
 import { GuestMemory } from "../../../../src/device/memory/guest-memory.ts";
-import { ChainBurst } from "../../../../src/device/virtqueue/chain-burst.ts";
 import { DescriptorChain } from "../../../../src/device/virtqueue/descriptor-chain.ts";
 import { SplitQueue } from "../../../../src/device/virtqueue/split-queue.ts";
 import { SplitDriver } from "../../../rings/split-driver.ts";
@@ -275,47 +274,76 @@ describe("taking chains", () => {
   });
 });
 
-describe("a burst", () => {
-  let burst: ChainBurst;
-
-  beforeEach(() => {
-    burst = new ChainBurst();
-  });
-
+describe("a stretch", () => {
   function offer(...heads: number[]): void {
     for (const head of heads) driver.offer(head);
     driver.publish();
   }
 
-  const offsets = (): number[] => [...burst.offsets.subarray(0, burst.end)];
+  /** Takes chains that hold `neededBytes` until there is none, each used with `usedBytes`; returns where they lie. */
+  function takeAll({ stretch }: SplitQueue, neededBytes = 1, usedBytes = 5): number[] {
+    const offsets: number[] = [];
+    for (let at = stretch.take(neededBytes, usedBytes); at >= 0; at = stretch.take(neededBytes, usedBytes)) {
+      offsets.push(at);
+    }
+    return offsets;
+  }
 
-  test("takes plain chains up to the ring's end, uses some, and gives back the others", () => {
+  test("takes plain chains up to the ring's end, and uses each with its own length", () => {
     const queue = queueOf();
+    const { stretch } = queue;
     offer(0);
     useChains(queue, 1);
     expect(driver.takeUsed()).toHaveLength(1);
     offer(3, 1, 2, 0);
-    expect(burst.fill(queue, 8, true)).toBe(true);
-    expect(offsets()).toEqual([0x2300, 0x2100, 0x2200]);
-    memory.u32[burst.usedWord] = 5;
-    memory.u32[burst.usedWord + (1 << burst.usedShift)] = 6;
-    burst.next = 2;
-    expect(burst.settle(queue)).toBe(2);
-    expect([queue.take(chain), chain.head, queue.take(chain), chain.head]).toEqual([CHAIN, 2, CHAIN, 0]);
+    expect(queue.openStretch(8, true)).toBe(true);
+    expect([stretch.take(1, 5), stretch.take(0x100, 6)]).toEqual([0x2300, 0x2100]);
+    expect([stretch.used, stretch.spent, queue.cachedFree, queue.refresh()]).toEqual([2, false, 2, 2]);
+    expect([stretch.take(1, 7), stretch.take(1, 8)]).toEqual([0x2200, -1]);
+    expect([stretch.used, stretch.spent, queue.cachedFree]).toEqual([3, true, 1]);
+    expect([queue.closeStretch(), queue.closeStretch(), queue.cachedFree]).toEqual([3, 0, 1]);
+    expect([queue.take(chain), chain.head]).toEqual([CHAIN, 0]);
     queue.publish();
     expect(driver.takeUsed()).toEqual([
       { head: 3, length: 5 },
       { head: 1, length: 6 },
+      { head: 2, length: 7 },
     ]);
   });
 
-  test("takes no more than it is asked for, and knows the shortest of what it took", () => {
+  test("takes no more than it is asked for, and tells the length of what it took", () => {
     driver.setDescriptor(1, { address: 0x2100, length: 0x40, flags: 2 });
-    driver.setDescriptor(2, { address: 0x2200, length: 0x10, flags: 2 });
     const queue = queueOf();
     offer(0, 1, 2);
-    expect(burst.fill(queue, 2, true)).toBe(true);
-    expect([burst.end, ...burst.lengths.subarray(0, 2), burst.leastBytes]).toEqual([2, 0x100, 0x40, 0x40]);
+    expect([queue.openStretch(0, true), queue.openStretch(2, true)]).toEqual([false, true]);
+    const lengths = [0, 1].map(() => {
+      expect(queue.stretch.take(1, 1)).toBeGreaterThan(0);
+      return queue.stretch.lengthBytes;
+    });
+    expect(lengths).toEqual([0x100, 0x40]);
+    expect(queue.stretch.spent).toBe(true);
+  });
+
+  test("leaves a chain that is too short for what is needed, and nothing has happened", () => {
+    driver.setDescriptor(1, { address: 0x2100, length: 0x40, flags: 2 });
+    const queue = queueOf();
+    offer(1);
+    queue.openStretch(4, true);
+    expect([queue.stretch.take(0x41, 0x41), queue.stretch.used]).toEqual([-1, 0]);
+    expect([queue.stretch.take(0x40, 0x40), queue.stretch.used]).toEqual([0x2100, 1]);
+  });
+
+  test("gives back the chain taken last, which is read again", () => {
+    const queue = queueOf();
+    offer(0, 1);
+    queue.openStretch(4, true);
+    queue.stretch.take(1, 5);
+    queue.stretch.take(1, 6);
+    queue.stretch.undo();
+    driver.setDescriptor(1, { address: 0x2900, length: 0x100, flags: 2 });
+    expect([queue.stretch.used, takeAll(queue)]).toEqual([1, [0x2900]]);
+    queue.stretch.undo();
+    expect([queue.closeStretch(), queue.take(chain), chain.head]).toEqual([1, CHAIN, 1]);
   });
 
   test("uses readable chains with length 0, whatever the ring held there", () => {
@@ -323,9 +351,14 @@ describe("a burst", () => {
     const queue = queueOf();
     memory.u8.fill(0xff, driver.used + 4, driver.used + 4 + 8 * SIZE);
     offer(2, 1);
-    expect([burst.fill(queue, 8, true), burst.fill(queue, 8, false)]).toEqual([false, true]);
-    burst.next = 2;
-    burst.settle(queue);
+    queue.openStretch(8, true);
+    expect(takeAll(queue)).toEqual([]);
+    expect([queue.closeStretch(), queue.openStretch(8, false), takeAll(queue, 1, 0)]).toEqual([
+      0,
+      true,
+      [0x2000, 0x2000],
+    ]);
+    queue.closeStretch();
     queue.publish();
     expect(driver.takeUsed()).toEqual([
       { head: 2, length: 0 },
@@ -346,16 +379,18 @@ describe("a burst", () => {
     driver.setDescriptor(3, other);
     const queue = queueOf();
     offer(1, 3);
-    expect(burst.fill(queue, 8, true)).toBe(true);
-    expect(offsets()).toEqual([0x2100]);
+    queue.openStretch(8, true);
+    expect(takeAll(queue)).toEqual([0x2100]);
+    expect([queue.stretch.spent, queue.closeStretch()]).toEqual([false, 1]);
     expect([queue.take(chain) === EMPTY, queue.broken || chain.head === 3]).toEqual([false, true]);
   });
 
   test("ends at a head that is out of range, which breaks the ring only when it is taken", () => {
     const queue = queueOf();
     offer(1, 9);
-    expect(burst.fill(queue, 8, true)).toBe(true);
-    expect([burst.end, queue.broken, queue.take(chain)]).toEqual([1, false, BROKEN]);
+    queue.openStretch(8, true);
+    expect([takeAll(queue), queue.closeStretch()]).toEqual([[0x2100], 1]);
+    expect([queue.broken, queue.take(chain)]).toEqual([false, BROKEN]);
   });
 
   test("goes from one region of memory to another, also to one beyond 2^31", () => {
@@ -368,20 +403,92 @@ describe("a burst", () => {
     driver.setDescriptor(0, { address: 0xe000_0100, length: 0x100, flags: 2 });
     const queue = queueOf();
     offer(1, 0, 1, 0);
-    expect(burst.fill(queue, 8, true)).toBe(true);
-    expect(offsets()).toEqual([0x3100, 0x2100, 0x3100, 0x2100]);
+    queue.openStretch(8, true);
+    expect(takeAll(queue)).toEqual([0x3100, 0x2100, 0x3100, 0x2100]);
+    queue.closeStretch();
+    queue.publish();
+    expect(driver.takeUsed().map(({ head, length }) => [head, length])).toEqual([1, 0, 1, 0].map((head) => [head, 5]));
     driver.setDescriptor(0, { address: 0xe000_0101, length: 0x100, flags: 2 });
-    burst.settle(queue);
-    burst.fill(queue, 8, true);
-    expect(offsets()).toEqual([0x3100]);
+    offer(0);
+    queue.openStretch(8, true);
+    expect(takeAll(queue)).toEqual([]);
   });
 
-  test("of nothing is empty, and a stopped queue has nothing", () => {
+  test("asks the translator for each chain, and whether it may be written", () => {
+    const asked: [number, boolean][] = [];
+    const translator = {
+      runBytes: 0x1000,
+      translate: (address: number, write: boolean): number => {
+        asked.push([address, write]);
+        return write && address < 0x2200 ? address : -1;
+      },
+    };
+    memory = new GuestMemory(driver.view.buffer, undefined, undefined, translator);
+    const queue = new SplitQueue(memory, true);
+    translator.translate = (address) => address;
+    expect(queue.enable(driver.areas())).toBe(0);
+    queue.start();
+    translator.translate = (address, write) => {
+      asked.push([address, write]);
+      return write && address < 0x2200 ? address : -1;
+    };
+    offer(1, 1, 2);
+    queue.openStretch(8, true);
+    expect(takeAll(queue)).toEqual([0x2100, 0x2100]);
+    expect(asked).toEqual([
+      [0x2100, true],
+      [0x2100, true],
+      [0x2200, true],
+    ]);
+  });
+
+  test("goes across the wrap of the indices: entries 65535 and 0 lie at both ends of the ring", () => {
     const queue = queueOf();
-    expect(burst.fill(queue, 8, true)).toBe(false);
-    offer(0);
+    for (let i = 0; i < 0xffff; i++) {
+      offer(i % SIZE);
+      useChains(queue, 1);
+    }
+    offer(3, 1, 2);
+    for (const expected of [[0x2300], [0x2100, 0x2200]]) {
+      queue.openStretch(8, true);
+      expect(takeAll(queue)).toEqual(expected);
+      expect(queue.closeStretch()).toBe(expected.length);
+    }
+    queue.publish();
+    expect([queue.usedIdx, driver.usedIdx, queue.refresh()]).toEqual([2, 2, 0]);
+  });
+
+  test("of a queue that is stopped takes nothing more, and what was used stays used", () => {
+    const queue = queueOf();
+    offer(0, 1);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
     queue.stop();
-    expect(burst.fill(queue, 8, true)).toBe(false);
+    expect([queue.stretch.take(1, 5), queue.cachedFree]).toEqual([-1, 0]);
+    expect([queue.closeStretch(), queue.openStretch(8, true)]).toEqual([1, false]);
+    queue.publish();
+    expect(driver.takeUsed()).toEqual([{ head: 0, length: 5 }]);
+    queue.start();
+    expect([queue.take(chain), chain.head]).toEqual([CHAIN, 1]);
+  });
+
+  test("of a queue that is reset is forgotten", () => {
+    const queue = queueOf();
+    offer(0, 1);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
+    queue.reset();
+    expect([queue.stretch.used, queue.stretch.take(1, 5), queue.closeStretch()]).toEqual([0, -1, 0]);
+  });
+
+  test("of a ring that breaks meanwhile takes nothing more", () => {
+    const queue = queueOf();
+    offer(0, 1);
+    queue.openStretch(8, true);
+    queue.stretch.take(1, 5);
+    driver.publish(0);
+    expect([queue.refresh(), queue.broken, queue.cachedFree]).toEqual([0, true, 0]);
+    expect([queue.stretch.take(1, 5), queue.closeStretch(), queue.openStretch(8, true)]).toEqual([-1, 1, false]);
   });
 });
 
@@ -543,7 +650,11 @@ describe("kick suppression", () => {
 
   test.each([
     ["take", (queue: SplitQueue): number => queue.take(chain)],
-    ["a burst", (queue: SplitQueue): number => queue.takeBurst(new ChainBurst(), 1, true)],
+    [
+      "a stretch",
+      (queue: SplitQueue): number =>
+        queue.openStretch(1, true) && queue.stretch.take(1, 1) > 0 ? queue.closeStretch() : -1,
+    ],
   ])("who arms itself and finds buffers is not armed after %s, for nobody kicks for those that are left", (_, takeOne) => {
     const queue = queueOf();
     driver.offer(0);
