@@ -14,6 +14,8 @@ import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
 declare function queueMicrotask(callback: () => void): void;
 
 const NS_PER_MS = 1e6;
+/** v86 sleeps for no shorter time, but comes back in the next turn of its host's event loop. */
+const SLEEP_MS_MIN = 1;
 
 export class WorkLoop {
   readonly #cpu: EmulatorCpu;
@@ -22,7 +24,8 @@ export class WorkLoop {
   readonly #hook: EmulatorCpu["run_hardware_timers"];
   readonly #turn: () => void;
   #closed = false;
-  #woken = false;
+  // It may be asleep, and nobody has woken it.
+  #sleeps = true;
   #turnQueued = false;
 
   /** @param work does what is due, and says how long, in ns, it may be left alone */
@@ -31,10 +34,11 @@ export class WorkLoop {
     this.#loop = loop;
     this.#original = cpu.run_hardware_timers;
     this.#hook = (acpiEnabled, nowMs) => {
-      const sleepMs = this.#original.call(cpu, acpiEnabled, nowMs);
-      if (this.#closed) return sleepMs;
-      this.#woken = false;
-      return Math.min(sleepMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
+      const othersMs = this.#original.call(cpu, acpiEnabled, nowMs);
+      if (this.#closed) return othersMs;
+      const sleepMs = Math.min(othersMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
+      this.#sleeps = sleepMs >= SLEEP_MS_MIN;
+      return sleepMs;
     };
     cpu.run_hardware_timers = this.#hook;
     this.#turn = () => {
@@ -53,8 +57,8 @@ export class WorkLoop {
       this.#turnQueued = true;
       queueMicrotask(this.#turn);
     }
-    if (this.#woken) return;
-    this.#woken = true;
+    if (!this.#sleeps) return;
+    this.#sleeps = false;
     this.#cpu.stop_idling();
   }
 

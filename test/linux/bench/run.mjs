@@ -33,7 +33,9 @@ while (args.length > 0) {
     latencyIntervalNs = micros * 1000;
   } else fail(`unknown option ${arg}; allowed are --json, --quick, --latency-us N`);
 }
-const TURNS = quick ? 3 : 15;
+/** Where a process has its code and memory makes a tenth of its speed, so there are several of each design. */
+const PAIRS = quick ? 1 : 3;
+const TURNS_PER_PAIR = quick ? 3 : 5;
 const share = quick ? 0.3 : 1;
 
 /** What `child` answers to `message`, or to its start. */
@@ -54,14 +56,14 @@ try {
 }
 /** Figures of both designs, by name of what was measured: one entry for each turn. */
 const turns = new Map();
-for (const [scene, names] of SCENES) {
+for (const [scene, names] of SCENES.flatMap((entry) => new Array(PAIRS).fill(entry))) {
   const children = {};
   for (const design of DESIGNS) {
     children[design] = fork(join(import.meta.dirname, "scene-process.mjs"));
     await ask(children[design], null);
     await ask(children[design], { options: { design, scene, share, latencyIntervalNs } });
   }
-  for (let turn = 0; turn < TURNS; turn++) {
+  for (let turn = 0; turn < TURNS_PER_PAIR; turn++) {
     for (const name of names) {
       const figures = {};
       // Neither is always the first.

@@ -281,6 +281,27 @@ describe("a card in v86 with a port of the embedder's", () => {
     await machine.destroy();
   });
 
+  it("wakes no emulator that comes back by itself, for its sleep is shorter than a millisecond", async () => {
+    const machine = await Machine.make();
+    const port = new LoopbackPort();
+    machine.attach({ port });
+    machine.bringUp();
+    const woken = vi.spyOn(machine.cpu, "stop_idling").mockImplementation(() => {});
+    (machine.inside.v86 as unknown as { running: boolean }).running = true;
+    for (const [inMs, wakes] of [
+      [0.5, 0],
+      [1000, 1],
+    ] as const) {
+      const dueNs = machine.card.nowNs() + inMs * 1e6;
+      port.nextArrivalNs = () => dueNs;
+      expect(machine.endOfStretch()).toBeLessThanOrEqual(inMs);
+      machine.card.wakeLoop();
+      expect(woken).toHaveBeenCalledTimes(wakes);
+    }
+    (machine.inside.v86 as unknown as { running: boolean }).running = false;
+    await machine.destroy();
+  });
+
   it("asks the host to run a guest that it has stopped", async () => {
     const machine = await Machine.make();
     const wakes: number[] = [];
