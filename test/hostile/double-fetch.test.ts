@@ -110,6 +110,24 @@ describe("descriptors and ring slots are read once", () => {
     expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
   });
 
+  test.each([0, 0xffffffff, 0x40000, 1])("a plain chain that is put into, rewritten as 0x%s", (value) => {
+    machine.rx.setDescriptor(3, { address: BUFFERS + 0x40, length: 100, flags: WRITE });
+    machine.rx.offer(3);
+    machine.rx.publish();
+    const queue = new SplitQueue(machine.memory, false);
+    queue.enable(machine.rx.areas());
+    queue.start();
+    const guest = new RacingGuest(machine, machine.rx.table, machine.rx.used, value);
+    expect(queue.openStretch(SIZE, true)).toBe(true);
+    expect(queue.stretch.put(0, 0, 0x10000, 12, frameOf(60), 0, 60)).toBe(true);
+    expect(guest.mostReads).toBe(1);
+    // Four words of the descriptor, and the available ring's entry.
+    expect(guest.reads.size).toBe(5);
+    queue.closeStretch();
+    queue.publish();
+    expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
+  });
+
   test("the available ring's slot, rewritten as an index out of range", () => {
     machine.offerReceiveBuffers([2048]);
     const ring = machine.rx.avail + 4;

@@ -115,7 +115,7 @@ export class ReceivePath implements QueuePath {
     let frames = 0;
     while (frames < framesMax && port.receive(frame, nowNs)) {
       frames++;
-      if ((frame.flags | frame.gsoType) !== GSO_NONE || !this.#deliverPlain(frame)) {
+      if ((frame.flags | frame.gsoType) !== GSO_NONE || !this.#deliver(frame)) {
         frames += others.handle(frame, nowNs) - 1;
         if (others.direct !== this) break;
       }
@@ -129,33 +129,39 @@ export class ReceivePath implements QueuePath {
    * buffer: nothing has happened then, and it may be cut.
    */
   accept(frame: Frame, nowNs: number): boolean {
-    if (this.#deliverPlain(frame)) return true;
-    if (this.#stretch.spent && this.#openStretch() && this.#deliverPlain(frame)) return true;
+    if (this.#deliver(frame)) return true;
+    if (this.#stretch.spent && this.#openStretch() && this.#deliver(frame)) return true;
     return this.#acceptOne(frame, nowNs);
   }
 
   /** Delivers a frame into the next chain of the stretch, if it fits; `settle` counts it. */
-  #deliverPlain(frame: Frame): boolean {
-    const lengthBytes = frame.lengthBytes;
+  #deliver(frame: Frame): boolean {
+    const { lengthBytes } = frame;
     if (lengthBytes > this.#frameBytesMax) return false;
-    const stretch = this.#stretch;
-    const { memory } = stretch;
-    const headerBytes = this.#headerBytes;
-    const neededBytes = (headerBytes + lengthBytes) | 0;
-    const offset = stretch.take(neededBytes, neededBytes);
+    if ((frame.flags | this.#reportsHash) !== 0) return this.#deliverMarked(frame);
+    // Counted before, since V8 knows nothing of this path any more behind the copy.
+    const bytesBefore = this.#stretchBytes;
+    this.#stretchBytes = bytesBefore + lengthBytes;
+    if (this.#stretch.put(0, 0, ONE_BUFFER, this.#headerBytes, frame.bytes, frame.offset, lengthBytes)) return true;
+    this.#stretchBytes = bytesBefore;
+    return false;
+  }
+
+  /** The same for a frame of which the header says more. */
+  #deliverMarked(frame: Frame): boolean {
+    const { lengthBytes } = frame;
+    const neededBytes = this.#headerBytes + lengthBytes;
+    const offset = this.#stretch.take(neededBytes, neededBytes);
     if (offset < 0) return false;
-    this.#stretchBytes += lengthBytes;
-    if ((frame.flags | this.#reportsHash) === 0) memory.storeThreeWords(offset, 0, 0, ONE_BUFFER);
-    else this.#writeHeader(frame, offset);
-    // The copy comes last: what V8 knows of these objects does not outlive a call.
     try {
-      memory.copyIn(frame.bytes, frame.offset, offset + headerBytes, lengthBytes);
+      this.#memory.copyIn(frame.bytes, frame.offset, offset + this.#headerBytes, lengthBytes);
     } catch (error) {
       // A frame that is not whole is not delivered.
       this.#stretch.undo();
-      this.#stretchBytes -= lengthBytes;
       throw error;
     }
+    this.#writeHeader(frame, offset);
+    this.#stretchBytes += lengthBytes;
     return true;
   }
 
@@ -197,7 +203,7 @@ export class ReceivePath implements QueuePath {
     const frames = this.#stretch.used;
     const statistics = this.#statistics;
     statistics.frames += frames;
-    statistics.bytes += this.#stretchBytes;
+    statistics.bytes += this.#stretchBytes - this.#stretch.failedBytes;
     statistics.buffers += frames;
     this.#stretchBytes = 0;
   }

@@ -17,7 +17,7 @@ import {
   PACKED_F_USED,
   PACKED_F_WRITE,
 } from "../spec/packed-ring.ts";
-import { NO_CHAIN, type Stretch } from "./stretch.ts";
+import { NO_CHAIN, putByTake, type Stretch } from "./stretch.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NONE = NO_CHAIN;
@@ -32,6 +32,7 @@ const ID = 0xffff;
 
 export class PackedStretch implements Stretch {
   lengthBytes = 0;
+  failedBytes = 0;
   declare readonly memory: GuestMemory;
   // Indices in the i32 view: the descriptors from the first one on, the next one, and where they end.
   #first = 0;
@@ -68,6 +69,7 @@ export class PackedStretch implements Stretch {
     this.#first = at >>> 2;
     this.#next = this.#first;
     this.#end = this.#first + (count << DESC_SHIFT);
+    this.failedBytes = 0;
     this.#shown = beginsBatch ? this.#first : -1;
     this.#available = writable ? owner | WRITE : owner;
     // §2.8.1: of a used descriptor both bits are as the device's wrap counter, which AVAIL alone shows in an available one.
@@ -84,6 +86,7 @@ export class PackedStretch implements Stretch {
     this.#first = 0;
     this.#next = 0;
     this.#end = 0;
+    this.failedBytes = 0;
   }
 
   /** One straight line for chains where memory was accessed last, as in a split ring. */
@@ -120,6 +123,47 @@ export class PackedStretch implements Stretch {
     this.lengthBytes = lengthBytes;
     this.#next = at + 4;
     return offset;
+  }
+
+  /** `take` once more, with the writing inside, as in a split ring. */
+  put(
+    word0: number,
+    word1: number,
+    word2: number,
+    headerBytes: number,
+    bytes: Uint8Array,
+    srcOffset: number,
+    lengthBytes: number,
+  ): boolean {
+    const at = this.#next;
+    if (at >= this.#end) return false;
+    const { memory } = this;
+    if ((memory.loadAcquireU16((at << 2) + FLAGS_AT) & FLAGS_KNOWN) !== this.#available) return false;
+    const { i32, nearAddress, nearBytes, nearOffset } = memory;
+    const usedBytes = (headerBytes + lengthBytes) | 0;
+    const inRegion = (i32[at]! - nearAddress) | 0;
+    const roomBytes = i32[at + 2]!;
+    const offset = (nearOffset + inRegion) | 0;
+    const other = i32[at + 1]! | (inRegion >> 31) | (offset & 3);
+    if (other !== 0 || roomBytes < usedBytes || roomBytes > nearBytes - inRegion) {
+      return putByTake(this, word0, word1, word2, headerBytes, bytes, srcOffset, lengthBytes);
+    }
+    i32[at + 2] = usedBytes;
+    if (at !== this.#shown) i32[at + 3] = (i32[at + 3]! & ID) | this.#used;
+    this.lengthBytes = roomBytes;
+    this.#next = (at + 4) | 0;
+    const header = offset >> 2;
+    i32[header] = word0;
+    i32[header + 1] = word1;
+    i32[header + 2] = word2;
+    try {
+      memory.copyIn(bytes, srcOffset, (offset + headerBytes) | 0, lengthBytes);
+    } catch (error) {
+      this.undo();
+      this.failedBytes += lengthBytes;
+      throw error;
+    }
+    return true;
   }
 
   undo(): void {

@@ -13,6 +13,8 @@ export interface Stretch {
   readonly memory: GuestMemory;
   /** Chains used since it was opened. */
   readonly used: number;
+  /** Bytes that `put` was to copy when it threw, since it was opened. */
+  failedBytes: number;
   /** True at its end, and while it is not open. Behind the end there may be more chains. */
   readonly spent: boolean;
   /** Length in bytes of the chain taken last. */
@@ -23,9 +25,48 @@ export interface Stretch {
    * its segment in the guest's buffer, or -1: nothing has happened then.
    */
   take(neededBytes: number, usedBytes: number): number;
+  /**
+   * Takes the next chain as `take` does a writable one, and writes to it: three words, and from `headerBytes` on, at least
+   * 12, `bytes[srcOffset … + lengthBytes)`. False if there is no such chain; nothing has happened then. If the copy throws,
+   * the chain is given back, and `failedBytes` counts what was to be copied.
+   */
+  put(
+    word0: number,
+    word1: number,
+    word2: number,
+    headerBytes: number,
+    bytes: Uint8Array,
+    srcOffset: number,
+    lengthBytes: number,
+  ): boolean;
   /** Gives back the chain that was taken last; once for each `take`. It will be read again. */
   undo(): void;
 }
 
 /** What `take` gives when it takes nothing. */
 export const NO_CHAIN = -1;
+
+/** `put` by way of `take`, for a chain that lies anywhere. */
+export function putByTake(
+  stretch: Stretch,
+  word0: number,
+  word1: number,
+  word2: number,
+  headerBytes: number,
+  bytes: Uint8Array,
+  srcOffset: number,
+  lengthBytes: number,
+): boolean {
+  const usedBytes = headerBytes + lengthBytes;
+  const offset = stretch.take(usedBytes, usedBytes);
+  if (offset < 0) return false;
+  stretch.memory.storeThreeWords(offset, word0, word1, word2);
+  try {
+    stretch.memory.copyIn(bytes, srcOffset, offset + headerBytes, lengthBytes);
+  } catch (error) {
+    stretch.undo();
+    stretch.failedBytes += lengthBytes;
+    throw error;
+  }
+  return true;
+}
