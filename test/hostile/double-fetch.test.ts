@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { SplitQueue } from "../../src/device/virtqueue/split-queue.ts";
+import type { Stretch } from "../../src/device/virtqueue/stretch.ts";
 import { BUFFERS, CardMachine, CTRL, frameOf, RX, TX } from "../rings/card-machine.ts";
 import { NEXT, WRITE } from "../rings/split-driver.ts";
 import { withinBounds, worksAfterReset } from "./survival.ts";
@@ -89,43 +90,32 @@ describe("descriptors and ring slots are read once", () => {
     expect(guest.mostReads).toBe(1);
   });
 
-  test.each([0, 0xffffffff, 0x40000, 1])("a plain chain of a stretch, rewritten as 0x%s", (value) => {
-    machine.rx.setDescriptor(3, { address: BUFFERS + 0x40, length: 100, flags: WRITE });
-    machine.rx.offer(3);
-    machine.rx.publish();
-    const queue = new SplitQueue(machine.memory, false);
-    queue.enable(machine.rx.areas());
-    queue.start();
-    const guest = new RacingGuest(machine, machine.rx.table, machine.rx.used, value);
-    expect(queue.openStretch(SIZE, true)).toBe(true);
-    expect([queue.stretch.take(72, 72), queue.stretch.lengthBytes]).toEqual([
-      machine.ram.byteOffset + BUFFERS + 0x40,
-      100,
-    ]);
-    expect(guest.mostReads).toBe(1);
-    // Four words of the descriptor, and the available ring's entry.
-    expect(guest.reads.size).toBe(5);
-    queue.closeStretch();
-    queue.publish();
-    expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
-  });
+  const WAYS: Record<string, (stretch: Stretch) => void> = {
+    taken: (stretch) => {
+      const offset = machine.ram.byteOffset + BUFFERS + 0x40;
+      expect([stretch.take(72, 72), stretch.lengthBytes]).toEqual([offset, 100]);
+    },
+    "put into": (stretch) => expect(stretch.put(0, 0, 0x10000, 12, frameOf(60), 0, 60)).toBe(true),
+  };
 
-  test.each([0, 0xffffffff, 0x40000, 1])("a plain chain that is put into, rewritten as 0x%s", (value) => {
-    machine.rx.setDescriptor(3, { address: BUFFERS + 0x40, length: 100, flags: WRITE });
-    machine.rx.offer(3);
-    machine.rx.publish();
-    const queue = new SplitQueue(machine.memory, false);
-    queue.enable(machine.rx.areas());
-    queue.start();
-    const guest = new RacingGuest(machine, machine.rx.table, machine.rx.used, value);
-    expect(queue.openStretch(SIZE, true)).toBe(true);
-    expect(queue.stretch.put(0, 0, 0x10000, 12, frameOf(60), 0, 60)).toBe(true);
-    expect(guest.mostReads).toBe(1);
-    // Four words of the descriptor, and the available ring's entry.
-    expect(guest.reads.size).toBe(5);
-    queue.closeStretch();
-    queue.publish();
-    expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
+  describe.each(Object.entries(WAYS))("a plain chain that is %s in a stretch", (_way, useOne) => {
+    test.each([0, 0xffffffff, 0x40000, 1])("rewritten as 0x%s", (value) => {
+      machine.rx.setDescriptor(3, { address: BUFFERS + 0x40, length: 100, flags: WRITE });
+      machine.rx.offer(3);
+      machine.rx.publish();
+      const queue = new SplitQueue(machine.memory, false);
+      queue.enable(machine.rx.areas());
+      queue.start();
+      const guest = new RacingGuest(machine, machine.rx.table, machine.rx.used, value);
+      expect(queue.openStretch(SIZE, true)).toBe(true);
+      useOne(queue.stretch);
+      expect(guest.mostReads).toBe(1);
+      // Four words of the descriptor, and the available ring's entry.
+      expect(guest.reads.size).toBe(5);
+      queue.closeStretch();
+      queue.publish();
+      expect(machine.rx.takeUsed()).toEqual([{ head: 3, length: 72 }]);
+    });
   });
 
   test("the available ring's slot, rewritten as an index out of range", () => {

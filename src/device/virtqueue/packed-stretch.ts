@@ -17,7 +17,7 @@ import {
   PACKED_F_USED,
   PACKED_F_WRITE,
 } from "../spec/packed-ring.ts";
-import { NO_CHAIN, putByTake, type Stretch } from "./stretch.ts";
+import { copyOrUndo, NO_CHAIN, putByTake, type Stretch } from "./stretch.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NONE = NO_CHAIN;
@@ -156,13 +156,7 @@ export class PackedStretch implements Stretch {
     i32[header] = word0;
     i32[header + 1] = word1;
     i32[header + 2] = word2;
-    try {
-      memory.copyIn(bytes, srcOffset, (offset + headerBytes) | 0, lengthBytes);
-    } catch (error) {
-      this.undo();
-      this.failedBytes += lengthBytes;
-      throw error;
-    }
+    copyOrUndo(this, bytes, srcOffset, (offset + headerBytes) | 0, lengthBytes);
     return true;
   }
 

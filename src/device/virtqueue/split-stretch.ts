@@ -7,7 +7,7 @@
 
 import type { GuestMemory } from "../memory/guest-memory.ts";
 import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../spec/split-ring.ts";
-import { NO_CHAIN, putByTake, type Stretch } from "./stretch.ts";
+import { copyOrUndo, NO_CHAIN, putByTake, type Stretch } from "./stretch.ts";
 
 // V8 folds constants of this module into hot code, but looks imported ones up at every use.
 const NONE = NO_CHAIN;
@@ -150,13 +150,7 @@ export class SplitStretch implements Stretch {
     i32[header] = word0;
     i32[header + 1] = word1;
     i32[header + 2] = word2;
-    try {
-      memory.copyIn(bytes, srcOffset, (offset + headerBytes) | 0, lengthBytes);
-    } catch (error) {
-      this.undo();
-      this.failedBytes += lengthBytes;
-      throw error;
-    }
+    copyOrUndo(this, bytes, srcOffset, (offset + headerBytes) | 0, lengthBytes);
     return true;
   }
 

@@ -27,8 +27,9 @@ export interface Stretch {
   take(neededBytes: number, usedBytes: number): number;
   /**
    * Takes the next chain as `take` does a writable one, and writes to it: three words, and from `headerBytes` on, at least
-   * 12, `bytes[srcOffset … + lengthBytes)`. False if there is no such chain; nothing has happened then. If the copy throws,
-   * the chain is given back, and `failedBytes` counts what was to be copied.
+   * 12, `bytes[srcOffset … + lengthBytes)`. For a stretch that was opened for writable chains. False if there is no such
+   * chain; nothing has happened then. If the copy throws, the chain is given back, and `failedBytes` counts what was to be
+   * copied.
    */
   put(
     word0: number,
@@ -61,12 +62,23 @@ export function putByTake(
   const offset = stretch.take(usedBytes, usedBytes);
   if (offset < 0) return false;
   stretch.memory.storeThreeWords(offset, word0, word1, word2);
+  copyOrUndo(stretch, bytes, srcOffset, offset + headerBytes, lengthBytes);
+  return true;
+}
+
+/** The last step of a `put`. */
+export function copyOrUndo(
+  stretch: Stretch,
+  bytes: Uint8Array,
+  srcOffset: number,
+  dstOffset: number,
+  lengthBytes: number,
+): void {
   try {
-    stretch.memory.copyIn(bytes, srcOffset, offset + headerBytes, lengthBytes);
+    stretch.memory.copyIn(bytes, srcOffset, dstOffset, lengthBytes);
   } catch (error) {
     stretch.undo();
     stretch.failedBytes += lengthBytes;
     throw error;
   }
-  return true;
 }

@@ -524,58 +524,6 @@ describe("a stretch", () => {
     queue.publish();
     expect([driver.takeUsed().map(({ id }) => id), queue.refresh()]).toEqual([[8, 9], 0]);
   });
-
-  describe("put", () => {
-    const FRAME = Uint8Array.of(9, 8, 7, 6, 5);
-
-    const wordsAt = (offset: number): number[] => [0, 4, 8].map((at) => memory.loadU32(offset + at));
-
-    test("writes three words to the beginning, the bytes behind the header, and the length of both to the ring", () => {
-      driver.offer(1, [{ address: DATA, length: 0x100, flags: WRITE }]);
-      queue.openStretch(8, true);
-      expect(queue.stretch.put(1, 2, 0x10000, 14, FRAME, 1, 3)).toBe(true);
-      expect(wordsAt(DATA)).toEqual([1, 2, 0x10000]);
-      expect([...memory.u8.subarray(DATA + 14, DATA + 18)]).toEqual([8, 7, 6, 0]);
-      expect([queue.stretch.used, queue.closeStretch()]).toEqual([1, 1]);
-      queue.publish();
-      expect(driver.takeUsed().map(({ length }) => length)).toEqual([17]);
-    });
-
-    test.each([1, 2, 3])("does so at any byte: at 4n + %i", (shift) => {
-      driver.offer(1, [{ address: DATA + shift, length: 16, flags: WRITE }]);
-      queue.openStretch(8, true);
-      expect(queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4)).toBe(true);
-      expect(wordsAt(DATA + shift)).toEqual([1, 2, 3]);
-      expect([...memory.u8.subarray(DATA + shift + 12, DATA + shift + 16)]).toEqual([9, 8, 7, 6]);
-    });
-
-    test("takes nothing that is too short, and nothing from a stretch that is at its end", () => {
-      driver.offer(1, [{ address: DATA, length: 16, flags: WRITE }]);
-      queue.openStretch(8, true);
-      const before = memory.u8.slice();
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 5), queue.stretch.used]).toEqual([false, 0]);
-      expect(memory.u8).toEqual(before);
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.stretch.used]).toEqual([true, 1]);
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.closeStretch()]).toEqual([false, 1]);
-    });
-
-    test.each([
-      0, 1,
-    ])("gives the chain back if the copy throws, and counts what was to be copied: at 4n + %i", (shift) => {
-      driver.offer(1, [{ address: DATA + shift, length: 16, flags: WRITE }]);
-      queue.openStretch(8, true);
-      const { copyIn } = memory;
-      memory.copyIn = () => {
-        throw new Error("fire");
-      };
-      expect(() => queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4)).toThrow("fire");
-      expect([queue.stretch.used, queue.stretch.failedBytes]).toEqual([0, 4]);
-      memory.copyIn = copyIn;
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.closeStretch()]).toEqual([true, 1]);
-      queue.publish();
-      expect(driver.takeUsed().map(({ length }) => length)).toEqual([16]);
-    });
-  });
 });
 
 describe("chains that break a rule", () => {

@@ -490,65 +490,6 @@ describe("a stretch", () => {
     expect([queue.refresh(), queue.broken, queue.cachedFree]).toEqual([0, true, 0]);
     expect([queue.stretch.take(1, 5), queue.closeStretch(), queue.openStretch(8, true)]).toEqual([-1, 1, false]);
   });
-
-  describe("put", () => {
-    const FRAME = Uint8Array.of(9, 8, 7, 6, 5);
-
-    const wordsAt = (offset: number): number[] => [0, 4, 8].map((at) => memory.loadU32(offset + at));
-
-    test("writes three words to the beginning, the bytes behind the header, and the length of both to the ring", () => {
-      const queue = queueOf();
-      offer(1);
-      queue.openStretch(8, true);
-      expect(queue.stretch.put(1, 2, 0x10000, 14, FRAME, 1, 3)).toBe(true);
-      expect(wordsAt(0x2100)).toEqual([1, 2, 0x10000]);
-      expect([...memory.u8.subarray(0x2100 + 14, 0x2100 + 18)]).toEqual([8, 7, 6, 0]);
-      expect([queue.stretch.used, queue.closeStretch()]).toEqual([1, 1]);
-      queue.publish();
-      expect(driver.takeUsed().map(({ length }) => length)).toEqual([17]);
-    });
-
-    test.each([1, 2, 3])("does so at any byte: at 4n + %i", (shift) => {
-      driver.setDescriptor(1, { address: 0x2100 + shift, length: 16, flags: 2 });
-      const queue = queueOf();
-      offer(1);
-      queue.openStretch(8, true);
-      expect(queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4)).toBe(true);
-      expect(wordsAt(0x2100 + shift)).toEqual([1, 2, 3]);
-      expect([...memory.u8.subarray(0x2100 + shift + 12, 0x2100 + shift + 16)]).toEqual([9, 8, 7, 6]);
-    });
-
-    test("takes nothing that is too short, and nothing from a stretch that is at its end", () => {
-      driver.setDescriptor(1, { address: 0x2100, length: 16, flags: 2 });
-      const queue = queueOf();
-      offer(1);
-      queue.openStretch(8, true);
-      const before = memory.u8.slice();
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 5), queue.stretch.used]).toEqual([false, 0]);
-      expect(memory.u8).toEqual(before);
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.stretch.used]).toEqual([true, 1]);
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.closeStretch()]).toEqual([false, 1]);
-    });
-
-    test.each([
-      0, 1,
-    ])("gives the chain back if the copy throws, and counts what was to be copied: at 4n + %i", (shift) => {
-      driver.setDescriptor(1, { address: 0x2100 + shift, length: 16, flags: 2 });
-      const queue = queueOf();
-      offer(1);
-      queue.openStretch(8, true);
-      const { copyIn } = memory;
-      memory.copyIn = () => {
-        throw new Error("fire");
-      };
-      expect(() => queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4)).toThrow("fire");
-      expect([queue.stretch.used, queue.stretch.failedBytes]).toEqual([0, 4]);
-      memory.copyIn = copyIn;
-      expect([queue.stretch.put(1, 2, 3, 12, FRAME, 0, 4), queue.closeStretch()]).toEqual([true, 1]);
-      queue.publish();
-      expect(driver.takeUsed().map(({ length }) => length)).toEqual([16]);
-    });
-  });
 });
 
 describe("used elements", () => {
