@@ -15,6 +15,7 @@ import { BusPort } from "./bus-port.ts";
 import { type EmulatorInside, insideOf } from "./emulator.ts";
 import { EmulatorRam } from "./emulator-ram.ts";
 import { InterruptPins } from "./interrupt-pins.ts";
+import { LatencyGovernor } from "./latency-governor.ts";
 import { PciSlot } from "./pci-slot.ts";
 
 export interface VirtioNetOptions
@@ -36,7 +37,10 @@ export interface VirtioNetOptions
   readonly bar?: "io" | "memory";
   /** MSI-X, with a vector for each queue and one for configuration changes: needs a machine with `acpi: true`. */
   readonly msix?: boolean;
-  /** ITR_LATENCY of all vectors, ns: interrupts are at least so far apart. */
+  /**
+   * ITR_LATENCY of all vectors, ns: interrupts are at least so far apart. By default the card finds it itself, from what the
+   * guest is at: 0 to 2 ms, none while the other end waits for each answer.
+   */
   readonly latencyIntervalNs?: number;
   /** Asks the host to run a guest that it has stopped, and has told the card so (GUEST_STATE). */
   readonly onWake?: (vcpu: number, why: number, nowNs: number) => void;
@@ -49,8 +53,6 @@ export interface VirtioNetOptions
  * asked, nor to its file system: v86 does not join what several devices say on one line.
  */
 const SLOT_DEFAULT = 15;
-/** docs/decisions/006-in-v86.md says why. */
-const LATENCY_DEFAULT_NS = 500_000;
 /**
  * What is offered only if `extra` names it. Split rings cost an emulated driver fewer instructions than packed ones; and
  * v86's back ends never send a frame that a plain buffer does not hold, for which drivers have their shortest path.
@@ -84,7 +86,7 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
   const nowNs = () => inside.microtickMs() * 1e6;
   const { io, devices } = inside.cpu;
   const slot = new PciSlot(devices.pci, io.ports, options.slot ?? SLOT_DEFAULT, nowNs);
-  const { bar = "io", msix = false, pairs = 1, mac = randomMac(), latencyIntervalNs = LATENCY_DEFAULT_NS } = options;
+  const { bar = "io", msix = false, pairs = 1, mac = randomMac(), latencyIntervalNs } = options;
   const memory = new EmulatorRam(inside.cpu);
   const pins = new InterruptPins(inside.cpu, slot.pciId, options.onWake ?? null);
   const interrupts = new PciInterrupts(pins, options.onNotify);
@@ -97,12 +99,13 @@ export function attachVirtioNet(emulator: object, options: VirtioNetOptions = {}
     const vectors = msix ? 2 * pairs + 2 : 1;
     const card = new NetCard({ ...options, ...withheldBy(options), memory, port, interrupts, mac, vectors });
     const host = new HostWindow(card.throttle);
+    const governor = latencyIntervalNs === undefined ? new LatencyGovernor(card, host, pairs) : null;
     for (let vector = 0; vector < vectors; vector++) {
-      host.write(vector * THROTTLE_STRIDE + ITR_LATENCY, latencyIntervalNs, nowNs());
+      host.write(vector * THROTTLE_STRIDE + ITR_LATENCY, latencyIntervalNs ?? 0, nowNs());
     }
     let result: AttachedCard | null = null;
     const transport = new PciTransport(card, interrupts, { bar, msix, onBarChange: () => result?.mapBars() });
-    result = new AttachedCard(inside, { card, host, transport, memory, slot, pins, busPort }, () =>
+    result = new AttachedCard(inside, { card, host, transport, memory, slot, pins, busPort, governor }, () =>
       attached.delete(emulator),
     );
     onArrival = () => result.wakeLoop();

@@ -8,6 +8,7 @@ import type { EmulatorCpu, EmulatorInside } from "./emulator.ts";
 import type { EmulatorRam } from "./emulator-ram.ts";
 import type { InterruptPins } from "./interrupt-pins.ts";
 import { IoWindow } from "./io-window.ts";
+import type { LatencyGovernor } from "./latency-governor.ts";
 import { MemoryWindow } from "./memory-window.ts";
 import type { PciSlot } from "./pci-slot.ts";
 import { restoreCard, STATE_INDEX, StateSlot, saveCard, savedCardIn } from "./saved-card.ts";
@@ -25,6 +26,8 @@ export interface AttachedParts {
   readonly slot: PciSlot;
   readonly pins: InterruptPins;
   readonly busPort: BusPort | null;
+  /** Null if the embedder has said what the latency interval is. */
+  readonly governor: LatencyGovernor | null;
 }
 
 export class AttachedCard {
@@ -155,10 +158,11 @@ export class AttachedCard {
 
   /** Between two stretches of instructions. What else the driver has queued meanwhile is done here, in one go. */
   #work(nowNs: number): number {
-    const { card, memory, pins, busPort } = this.#parts;
+    const { card, memory, pins, busPort, governor } = this.#parts;
     this.#served = false;
     memory.follow();
     card.poll(nowNs, BUDGET_FRAMES);
+    governor?.govern(nowNs);
     busPort?.announce(card.config.mac);
     pins.flush();
     return card.nextDeadlineNs() - nowNs;
@@ -179,6 +183,7 @@ export class AttachedCard {
     if (saved === null) return;
     try {
       restoreCard(saved, this.#parts, this.enter());
+      this.#parts.governor?.restored(this.nowNs());
     } catch (error) {
       this.#reset();
       throw error;

@@ -78,7 +78,7 @@ export interface EmulatorInside {
   /** The device's end of the bus. */
   readonly bus: EmulatorBus;
   /** The emulator's loop. */
-  readonly loop: { readonly running: boolean };
+  readonly loop: { readonly running: boolean; readonly stopping: boolean };
   /** Its clock, ms. */
   readonly microtickMs: () => number;
 }
@@ -91,6 +91,7 @@ const NEEDED: readonly (readonly [path: string, type: "function" | "object" | "n
   ["emulator_bus.unregister", "function"],
   ["emulator_bus.send", "function"],
   ["v86.running", "boolean"],
+  ["v86.stopping", "boolean"],
   ["v86.constructor.microtick", "function"],
   ["v86.cpu.stop_idling", "function"],
   ["v86.cpu.handle_irqs", "function"],
@@ -150,7 +151,7 @@ export function insideOf(emulator: unknown): EmulatorInside {
   return {
     cpu: at(emulator, "v86.cpu") as EmulatorCpu,
     bus: bus as EmulatorBus,
-    loop: at(emulator, "v86") as { running: boolean },
+    loop: at(emulator, "v86") as EmulatorInside["loop"],
     microtickMs: at(emulator, "v86.constructor.microtick") as () => number,
   };
 }

@@ -19,13 +19,13 @@ const SLEEP_MS_MIN = 1;
 
 export class WorkLoop {
   readonly #cpu: EmulatorCpu;
-  readonly #loop: { readonly running: boolean };
+  readonly #loop: EmulatorInside["loop"];
   readonly #original: EmulatorCpu["run_hardware_timers"];
   readonly #hook: EmulatorCpu["run_hardware_timers"];
   readonly #turn: () => void;
   #closed = false;
-  // It may be asleep, and nobody has woken it.
-  #sleeps = true;
+  // Until when it sleeps, if it is asleep and nobody has woken it; it may be before its first turn.
+  #asleepUntilMs = Number.POSITIVE_INFINITY;
   #turnQueued = false;
 
   /** @param work does what is due, and says how long, in ns, it may be left alone */
@@ -37,28 +37,37 @@ export class WorkLoop {
       const othersMs = this.#original.call(cpu, acpiEnabled, nowMs);
       if (this.#closed) return othersMs;
       const sleepMs = Math.min(othersMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
-      this.#sleeps = sleepMs >= SLEEP_MS_MIN;
+      this.#asleepUntilMs = sleepMs >= SLEEP_MS_MIN ? nowMs + sleepMs : Number.NEGATIVE_INFINITY;
       return sleepMs;
     };
     cpu.run_hardware_timers = this.#hook;
     this.#turn = () => {
       this.#turnQueued = false;
       if (this.#closed || !loop.running) return;
-      work(microtickMs() * NS_PER_MS);
+      const nowMs = microtickMs();
+      const dueMs = nowMs + work(nowMs * NS_PER_MS) / NS_PER_MS;
       // v86 does so by itself after the hook.
       cpu.handle_irqs();
+      if (dueMs < this.#asleepUntilMs) this.#endSleep();
     };
   }
 
-  /** There is something to do before the time that was given: does it, and ends the sleep of an emulator that runs. */
+  /**
+   * There is something to do before the time that was given. An interrupt of it ends v86's sleep, and so does a time that is
+   * due sooner than v86 would wake, or that v86 is to stop; a frame that only waits for its interval with others does not.
+   */
   wake(): void {
     if (this.#closed || !this.#loop.running) return;
     if (!this.#turnQueued) {
       this.#turnQueued = true;
       queueMicrotask(this.#turn);
     }
-    if (!this.#sleeps) return;
-    this.#sleeps = false;
+    if (this.#loop.stopping) this.#endSleep();
+  }
+
+  #endSleep(): void {
+    if (this.#asleepUntilMs === Number.NEGATIVE_INFINITY) return;
+    this.#asleepUntilMs = Number.NEGATIVE_INFINITY;
     this.#cpu.stop_idling();
   }
 

@@ -10,7 +10,7 @@ import { figuresOf, tableOf } from "./figures.mjs";
 
 const FRAMES = ["receiveBurst", "receiveTrickle", "transmit"].flatMap((way) => [`${way}64`, `${way}1514`]);
 const SCENES = [
-  ["wire", [...FRAMES, "pingIdle", "pingRunning"]],
+  ["wire", [...FRAMES, "exchange", "pingIdle", "pingRunning"]],
   ["tcp", ["tcp"]],
 ];
 const DESIGNS = ["spillway", "v86"];

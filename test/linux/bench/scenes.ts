@@ -2,8 +2,9 @@
 
 import { BenchGuest, type Design } from "./bench-guest.ts";
 import { GUEST_IP, Station } from "./bench-station.ts";
+import { measureExchange } from "./exchange.ts";
 import { measurePing, measurePingRunning } from "./ping.ts";
-import { measureReceive, OPEN_SOCKET } from "./receive.ts";
+import { measureReceive } from "./receive.ts";
 import { TcpPair } from "./tcp.ts";
 import { measureTransmit } from "./transmit.ts";
 
@@ -27,9 +28,9 @@ const BURST = 64;
  * v86 compiles what a guest runs often, and a Linux that has just been resumed has run nothing yet: what is measured first
  * would tell of that and not of the card.
  */
-const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, pings: 200, mib: 640 };
+const WARM_UP = { burst: 60_000, trickle: 20_000, transmit: 60_000, exchange: 2000, pings: 200, mib: 640 };
 /** Of one measurement, a fraction of a second each: many short ones by turns, for the machine's speed drifts. */
-const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, pings: 40, mib: 48 };
+const MEASURED = { burst: 15_000, trickle: 8_000, transmit: 15_000, exchange: 1000, pings: 40, mib: 48 };
 const LENGTHS = [64, 1514] as const;
 
 export function openScene(options: SceneOptions): Promise<Scene> {
@@ -40,11 +41,11 @@ export function openScene(options: SceneOptions): Promise<Scene> {
 async function openWire({ design, share, latencyIntervalNs }: SceneOptions): Promise<Scene> {
   const guest = await BenchGuest.start({ design, ip: GUEST_IP, ...(latencyIntervalNs && { latencyIntervalNs }) });
   const station = await Station.at(guest);
-  await guest.linux.output(OPEN_SOCKET);
-  await station.echo(guest);
+  await station.answer();
   const part = (full: number): number => Math.ceil(full * share);
   const ways: Record<string, (amounts: typeof WARM_UP | typeof MEASURED) => Promise<object>> = {
-    pingIdle: ({ pings }) => measurePing(guest, station, part(pings)),
+    pingIdle: ({ pings }) => measurePing(station, part(pings)),
+    exchange: ({ exchange }) => measureExchange(guest, station, part(exchange)),
     pingRunning: ({ pings }) => measurePingRunning(guest, station, part(pings)),
   };
   for (const length of LENGTHS) {

@@ -54,6 +54,8 @@ export class LinuxCard {
       mac: macOf(guestIndex),
       mtu: scenario.mtu,
       queueSizeMax: queueSize,
+      // The policy programs the interval; the card is not to find one itself.
+      latencyIntervalNs: 0,
       observer: recorder,
       onNotify: (vector, why, nowNs) => {
         this.#sampleLateness();

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from "vitest";
 import { GUEST_PREEMPTED, GUEST_STATE, ITR_LATENCY, LoopbackPort } from "../../../../src/device/index.ts";
 import type { VirtioNetOptions } from "../../../../src/hypervisor/v86/index.ts";
 import { patterned } from "../../../conformance/harness/frames.ts";
@@ -258,47 +258,113 @@ describe("interrupts of a card in v86", () => {
   });
 });
 
-describe("a card in v86 with a port of the embedder's", () => {
-  it("takes frames from there, and wakes a sleeping emulator when it is told", async () => {
+describe("the latency interval of a card in v86", () => {
+  const made: Machine[] = [];
+  afterEach(async () => {
+    for (const machine of made.splice(0)) await machine.destroy();
+  });
+  const intervalOf = ({ card }: Machine): number => card.host.read(ITR_LATENCY, card.nowNs());
+
+  it("follows by default what the guest is at: it grows while frames come unanswered, and goes when each is answered", async () => {
     const machine = await Machine.make();
-    const port = new LoopbackPort();
+    made.push(machine);
+    machine.attachAdaptive();
+    const { ram, transmit } = machine.bringUp();
+    expect(intervalOf(machine)).toBe(0);
+    for (let i = 0; i < 3; i++) await machine.interruptWithFrame();
+    expect(intervalOf(machine)).toBe(500_000);
+    for (let i = 0; i < 3; i++) {
+      transmit.add([{ address: ram.put([...HEADER, ...patterned(64)]), length: 76 }]);
+      machine.driver.notify(1);
+      await machine.interruptWithFrame();
+    }
+    expect(intervalOf(machine)).toBe(0);
+  });
+
+  it("stays as the embedder has said", async () => {
+    const machine = await Machine.make();
+    made.push(machine);
+    machine.attach({ latencyIntervalNs: 50_000 });
+    machine.bringUp();
+    for (let i = 0; i < 3; i++) await machine.interruptWithFrame();
+    expect(intervalOf(machine)).toBe(50_000);
+  });
+});
+
+describe("an emulator that sleeps", () => {
+  let machine: Machine;
+  let port: LoopbackPort;
+  let woken: MockInstance;
+  /** What v86 has of the state of its loop. */
+  const loop = () => machine.inside.v86 as unknown as { running: boolean; stopping: boolean };
+  /** The port says that it has something for the card so soon, and the card is told. */
+  const frameIn = async (inMs: number): Promise<void> => {
+    const dueNs = machine.card.nowNs() + inMs * 1e6;
+    port.nextArrivalNs = () => dueNs;
+    machine.card.wakeLoop();
+    await Promise.resolve();
+  };
+
+  beforeEach(async () => {
+    machine = await Machine.make();
+    port = new LoopbackPort();
     machine.attach({ port });
+    machine.bringUp();
+    woken = vi.spyOn(machine.cpu, "stop_idling").mockImplementation(() => {});
+    loop().running = true;
+    expect(machine.endOfStretch()).toBeGreaterThan(50);
+  });
+
+  afterEach(async () => {
+    Object.assign(loop(), { running: false, stopping: false });
+    await machine.destroy();
+  });
+
+  it("is woken, once, if the card is due before it would wake", async () => {
+    await frameIn(20);
+    await frameIn(10);
+    expect(woken).toHaveBeenCalledTimes(1);
+    expect(machine.endOfStretch()).toBeLessThanOrEqual(10);
+  });
+
+  it("sleeps on if the card is due no sooner than it wakes by itself", async () => {
+    await frameIn(1000);
+    expect(woken).not.toHaveBeenCalled();
+  });
+
+  it("is not woken if its sleep is shorter than a millisecond: it comes back in the next turn of the event loop", async () => {
+    await frameIn(0.5);
+    machine.endOfStretch();
+    woken.mockClear();
+    await frameIn(0.1);
+    expect(woken).not.toHaveBeenCalled();
+  });
+
+  it("is woken to stop, if its host has called stop() and tells the card", () => {
+    machine.card.wakeLoop();
+    expect(woken).not.toHaveBeenCalled();
+    loop().stopping = true;
+    machine.card.wakeLoop();
+    expect(woken).toHaveBeenCalledTimes(1);
+  });
+
+  it("is left alone while it does not run", async () => {
+    loop().running = false;
+    await frameIn(1);
+    expect(woken).not.toHaveBeenCalled();
+  });
+});
+
+describe("a card in v86 with a port of the embedder's", () => {
+  it("takes frames from there", async () => {
+    const machine = await Machine.make();
+    machine.attach({ port: new LoopbackPort() });
     const { ram, receive, transmit } = machine.bringUp();
     transmit.add([{ address: ram.put([...HEADER, ...patterned(64)]), length: 76 }]);
     machine.driver.notify(1);
     machine.endOfStretch();
     expect(receive.collectUsed()).toHaveLength(1);
     expect(machine.sent).toEqual([]);
-
-    const woken = vi.spyOn(machine.cpu, "stop_idling").mockImplementation(() => {});
-    machine.card.wakeLoop();
-    expect(woken).not.toHaveBeenCalled();
-    (machine.inside.v86 as unknown as { running: boolean }).running = true;
-    machine.card.wakeLoop();
-    machine.card.wakeLoop();
-    expect(woken).toHaveBeenCalledTimes(1);
-    (machine.inside.v86 as unknown as { running: boolean }).running = false;
-    await machine.destroy();
-  });
-
-  it("wakes no emulator that comes back by itself, for its sleep is shorter than a millisecond", async () => {
-    const machine = await Machine.make();
-    const port = new LoopbackPort();
-    machine.attach({ port });
-    machine.bringUp();
-    const woken = vi.spyOn(machine.cpu, "stop_idling").mockImplementation(() => {});
-    (machine.inside.v86 as unknown as { running: boolean }).running = true;
-    for (const [inMs, wakes] of [
-      [0.5, 0],
-      [1000, 1],
-    ] as const) {
-      const dueNs = machine.card.nowNs() + inMs * 1e6;
-      port.nextArrivalNs = () => dueNs;
-      expect(machine.endOfStretch()).toBeLessThanOrEqual(inMs);
-      machine.card.wakeLoop();
-      expect(woken).toHaveBeenCalledTimes(wakes);
-    }
-    (machine.inside.v86 as unknown as { running: boolean }).running = false;
     await machine.destroy();
   });
 

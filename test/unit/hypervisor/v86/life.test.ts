@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ITR_LATENCY } from "../../../../src/device/index.ts";
 import { attachVirtioNet } from "../../../../src/hypervisor/v86/index.ts";
 import { patterned } from "../../../conformance/harness/frames.ts";
 import { PciDriver } from "../../../conformance/harness/pci-driver.ts";
@@ -61,6 +62,23 @@ describe.each(["io", "memory"] as const)("the state of a card in v86 (%s BAR)", 
     // The CPU goes on in the middle of a stretch: nobody has asked the card yet.
     expect(new PciDriver(second.place, false).takeInterruptStatus()).toBe(1);
     expect(lowered.mock.calls).toEqual([[second.slot << 3]]);
+  });
+
+  it("has the latency interval that it had found, and goes on finding it", async () => {
+    const first = await make();
+    first.attachAdaptive({ bar });
+    first.bringUp();
+    for (let i = 0; i < 3; i++) await first.interruptWithFrame();
+    expect(first.card.host.read(ITR_LATENCY, first.card.nowNs())).toBe(500_000);
+    const state = await first.emulator.save_state();
+
+    const second = await make();
+    second.attachAdaptive({ bar });
+    await second.emulator.restore_state(state);
+    expect(second.card.host.read(ITR_LATENCY, second.card.nowNs())).toBe(500_000);
+    second.driver = new PciDriver(second.place, false);
+    await second.interruptWithFrame();
+    expect(second.card.host.read(ITR_LATENCY, second.card.nowNs())).toBe(1_000_000);
   });
 
   it("that was saved without a card resets the card, which does not touch the rings of before", async () => {

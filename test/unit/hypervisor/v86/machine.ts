@@ -5,6 +5,7 @@
 
 import { createRequire } from "node:module";
 import { V86 } from "v86";
+import { vi } from "vitest";
 import type { EmulatorCpu } from "../../../../src/hypervisor/v86/emulator.ts";
 import { type AttachedCard, attachVirtioNet, type VirtioNetOptions } from "../../../../src/hypervisor/v86/index.ts";
 import { GuestRam } from "../../../conformance/harness/guest-ram.ts";
@@ -106,8 +107,13 @@ export class Machine {
   }
 
   attach(options: VirtioNetOptions = {}): AttachedCard {
+    return this.attachAdaptive({ latencyIntervalNs: 0, ...options });
+  }
+
+  /** A card that finds its latency interval itself. */
+  attachAdaptive(options: VirtioNetOptions = {}): AttachedCard {
     this.slot = options.slot ?? 15;
-    this.card = attachVirtioNet(this.emulator, { mac: MAC, latencyIntervalNs: 0, ...options });
+    this.card = attachVirtioNet(this.emulator, { mac: MAC, ...options });
     return this.card;
   }
 
@@ -221,6 +227,17 @@ export class Machine {
   /** A stretch of instructions has ended: what v86 does then. Returns for how many ms it may sleep. */
   endOfStretch(): number {
     return this.cpu.run_hardware_timers(0, performance.now());
+  }
+
+  /** A frame comes in, and its interrupt; the driver looks why, but answers nothing. */
+  async interruptWithFrame(): Promise<void> {
+    this.deliver(new Uint8Array(64));
+    let status = 0;
+    await vi.waitFor(() => {
+      this.endOfStretch();
+      status |= this.driver.takeInterruptStatus();
+      if (status === 0) throw new Error("no interrupt has come");
+    });
   }
 
   /** A back end of the network sends a frame. */
