@@ -46,10 +46,16 @@ export class BusPort implements FramePort {
    * the driver may give the card another at any time.
    */
   announce(mac: ArrayLike<number>): void {
-    if (this.#announced.every((byte, i) => byte === mac[i])) return;
+    if (this.#knows(mac)) return;
     for (let i = 0; i < this.#announced.length; i++) this.#announced[i] = mac[i]!;
     const text = Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
     this.#bus.send(`net${this.#id}-mac`, text);
+  }
+
+  /** Asked in every turn, hence without a closure. */
+  #knows(mac: ArrayLike<number>): boolean {
+    for (let i = 0; i < this.#announced.length; i++) if (this.#announced[i] !== mac[i]) return false;
+    return true;
   }
 
   receive(frame: Frame): boolean {

@@ -104,7 +104,7 @@ const NEEDED: readonly (readonly [path: string, type: "function" | "object" | "n
   ["v86.cpu.wasm_memory.buffer", "object"],
   ["v86.cpu.memory_size.0", "number"],
   ["v86.cpu.acpi_enabled.0", "number"],
-  ["v86.cpu.flags.0", "number"],
+  ["v86.cpu.flags.byteOffset", "number"],
   ["v86.cpu.mem8.byteOffset", "number"],
   ["v86.cpu.memory_map_read8", "object"],
   ["v86.cpu.memory_map_write8", "object"],

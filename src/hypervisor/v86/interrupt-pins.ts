@@ -10,28 +10,18 @@
 
 import type { PciInterruptSink } from "../../device/index.ts";
 import type { EmulatorCpu } from "./emulator.ts";
+import { InterruptState } from "./interrupt-state.ts";
 
 // Intel SDM 3A §11.11: MSI messages go to 0xfee….; the low byte of the data is the vector.
 const MSI_ADDRESS = 0xfee;
 const MSI_ADDRESS_SHIFT = 20;
 const MSI_VECTOR_MASK = 0xff;
-// The flag by which the CPU lets interrupts in.
-const FLAG_INTERRUPT = 1 << 9;
-// v86's local APIC in 32-bit words: interrupt requests from 16 on, trigger modes (1 is level) from 32 on.
-const APIC_IRR = 16;
-const APIC_TMR = 32;
-const APIC_BYTES = 4 * 46;
-// v86's interrupt controllers, in bytes: which lines are let in, which have a request.
-const PIC_ENABLED = 0;
-const PIC_IRR = 3;
-const PIC_BYTES = 13;
-/** The master's line at which the slave is. */
-const PIC_CASCADE = 1 << 2;
 
 export class InterruptPins implements PciInterruptSink {
   /** Messages to an address that is no local APIC's: lost, as in a machine where nothing decodes it. */
   messagesLost = 0;
   readonly #cpu: EmulatorCpu;
+  readonly #state: InterruptState;
   readonly #pciId: number;
   readonly #onWake: ((vcpu: number, why: number, nowNs: number) => void) | null;
   #lineAsserted = false;
@@ -42,6 +32,7 @@ export class InterruptPins implements PciInterruptSink {
 
   constructor(cpu: EmulatorCpu, pciId: number, onWake: ((vcpu: number, why: number, nowNs: number) => void) | null) {
     this.#cpu = cpu;
+    this.#state = new InterruptState(cpu);
     this.#pciId = pciId;
     this.#onWake = onWake;
   }
@@ -77,34 +68,18 @@ export class InterruptPins implements PciInterruptSink {
 
   /** v86 takes the chance to deliver what is pending from others; inside an instruction it must not. */
   #lowerLine(): void {
+    const state = this.#state;
     this.#lineRaised = false;
-    const { flags, devices } = this.#cpu;
-    const enabled = flags[0]! & FLAG_INTERRUPT;
-    flags[0]! &= ~FLAG_INTERRUPT;
-    devices.pci.lower_irq(this.#pciId);
-    flags[0]! |= enabled;
-    this.#releaseCascade();
+    state.follow();
+    const allowed = state.forbid();
+    this.#cpu.devices.pci.lower_irq(this.#pciId);
+    state.allow(allowed);
+    state.releaseCascade();
   }
 
-  /**
-   * v86's master controller keeps a request of the slave's that the slave has taken back. The CPU would acknowledge it to
-   * nobody, and the master wait for its end for ever, letting in neither the slave nor what is below it.
-   */
-  #releaseCascade(): void {
-    const { wasm_memory, get_pic_addr_master, get_pic_addr_slave } = this.#cpu;
-    const slave = new Uint8Array(wasm_memory.buffer, get_pic_addr_slave(), PIC_BYTES);
-    if ((slave[PIC_IRR]! & slave[PIC_ENABLED]!) !== 0) return;
-    const master = new Uint8Array(wasm_memory.buffer, get_pic_addr_master(), PIC_BYTES);
-    master[PIC_IRR]! &= ~PIC_CASCADE;
-  }
-
-  /** MSI is edge-triggered: a request, and the trigger mode that makes v86 send no end of interrupt to its I/O APIC. */
   #deliverMessages(): void {
-    const apic = new Uint32Array(this.#cpu.wasm_memory.buffer, this.#cpu.get_apic_addr(), APIC_BYTES / 4);
-    for (let word = 0; word < this.#due.length; word++) {
-      apic[APIC_IRR + word]! |= this.#due[word]!;
-      apic[APIC_TMR + word]! &= ~this.#due[word]!;
-    }
+    this.#state.follow();
+    this.#state.request(this.#due);
     this.#due.fill(0);
     this.#anyDue = false;
   }

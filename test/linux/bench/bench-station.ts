@@ -55,12 +55,12 @@ export class Station {
     return this.#toReader(pattern(frameBytes - 42));
   }
 
-  /** Settles when the guest's kernel has answered an echo request; its value is when the card gave the answer away. */
+  /** Settles when the guest's kernel has answered an echo request; its value is how many ms that took. */
   echo(): Promise<number> {
     return this.#ask((sequence) => ip(this.#ends, ICMP, echo(false, 1, sequence, pattern(56))));
   }
 
-  /** Settles when the reader has answered: it has then read all that was sent before. */
+  /** The same with the reader, which has then read all that was sent before. */
   answer(): Promise<number> {
     return this.#ask((sequence) => this.#toReader(Uint8Array.of(ANSWER_ME, sequence >>> 8, sequence & 0xff)));
   }
@@ -74,27 +74,30 @@ export class Station {
   }
 
   /**
-   * Frames stay in order, so the guest has got by the answer all that was sent before. The time is by performance.now():
-   * earlier than what waits for it goes on, for the emulator first goes on with what it is at.
+   * Frames stay in order, so the guest has got by the answer all that was sent before. The time ends when its card gives the
+   * answer away: earlier than what waits for it goes on, for the emulator first goes on with what it is at.
    */
   #ask(frameOf: (sequence: number) => Uint8Array): Promise<number> {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const sequence = this.#sequence;
+    const frame = frameOf(sequence);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("the guest has not answered")), ANSWER_TIMEOUT_MS);
       this.#unanswered.set(sequence, (answeredMs) => {
         clearTimeout(timer);
-        resolve(answeredMs);
+        resolve(answeredMs - askedMs);
       });
-      this.#guest.send(frameOf(sequence));
+      const askedMs = performance.now();
+      this.#guest.send(frame);
     });
   }
 
   #take(frame: Uint8Array): void {
+    const nowMs = performance.now();
     this.sent++;
     const sequence = sequenceIn(frame);
     if (sequence === null) return;
-    this.#unanswered.get(sequence)?.(performance.now());
+    this.#unanswered.get(sequence)?.(nowMs);
     this.#unanswered.delete(sequence);
   }
 }
