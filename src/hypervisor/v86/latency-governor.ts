@@ -23,6 +23,13 @@ const EXCHANGE_BYTES_MAX = 4096;
 /** Frames sent without one received that make a stream; fewer may be answers to frames of before. */
 const UNASKED_FRAMES_MIN = 4;
 
+/** Since the card was made: frames that the guest has received and sent, and the bytes of both. */
+interface Totals {
+  received: number;
+  sent: number;
+  bytes: number;
+}
+
 export class LatencyGovernor {
   readonly #card: NetCard;
   readonly #host: HostWindow;
@@ -30,10 +37,8 @@ export class LatencyGovernor {
   #lastNotifyNs = Number.NEGATIVE_INFINITY;
   /** What the registers hold if nobody else has written them. */
   #intervalNs = 0;
-  // Totals at the interrupt that was judged last.
-  #received = 0;
-  #sent = 0;
-  #bytes = 0;
+  /** At the interrupt that was judged last. */
+  #judged: Totals = { received: 0, sent: 0, bytes: 0 };
 
   constructor(card: NetCard, host: HostWindow, pairs: number) {
     this.#card = card;
@@ -44,24 +49,20 @@ export class LatencyGovernor {
   /** Between two stretches of instructions. A vector whose interval somebody else has written is left alone. */
   govern(nowNs: number): void {
     if (!this.#hasNotified()) return;
-    const { received, sent, bytes } = this.#totals();
-    const receivedNow = received - this.#received;
-    const sentNow = sent - this.#sent;
+    const totals = this.#totals();
+    const received = totals.received - this.#judged.received;
+    const sent = totals.sent - this.#judged.sent;
     // An interrupt for what was sent tells nothing yet: it comes between a request and the next.
-    if (receivedNow === 0 && sentNow < UNASKED_FRAMES_MIN) return;
-    const isExchange = receivedNow > 0 && sentNow >= receivedNow && bytes - this.#bytes <= EXCHANGE_BYTES_MAX;
-    this.#received = received;
-    this.#sent = sent;
-    this.#bytes = bytes;
+    if (received === 0 && sent < UNASKED_FRAMES_MIN) return;
+    const isShort = totals.bytes - this.#judged.bytes <= EXCHANGE_BYTES_MAX;
+    this.#judged = totals;
+    const isExchange = received > 0 && sent >= received && isShort;
     this.#program(isExchange ? shorter(this.#intervalNs) : longer(this.#intervalNs), nowNs);
   }
 
   /** The card's counters and registers are those of a saved state. */
   restored(nowNs: number): void {
-    const { received, sent, bytes } = this.#totals();
-    this.#received = received;
-    this.#sent = sent;
-    this.#bytes = bytes;
+    this.#judged = this.#totals();
     this.#intervalNs = this.#host.read(ITR_LATENCY, nowNs);
   }
 
@@ -84,19 +85,17 @@ export class LatencyGovernor {
     return true;
   }
 
-  #totals(): { received: number; sent: number; bytes: number } {
+  #totals(): Totals {
     const { queues } = this.#card.statistics;
-    let received = 0;
-    let sent = 0;
-    let bytes = 0;
+    const totals: Totals = { received: 0, sent: 0, bytes: 0 };
     for (let pair = 0; pair < this.#pairs; pair++) {
       const receive = queues[2 * pair]!;
       const transmit = queues[2 * pair + 1]!;
-      received += receive.frames;
-      sent += transmit.frames;
-      bytes += receive.bytes + transmit.bytes;
+      totals.received += receive.frames;
+      totals.sent += transmit.frames;
+      totals.bytes += receive.bytes + transmit.bytes;
     }
-    return { received, sent, bytes };
+    return totals;
   }
 }
 
