@@ -165,7 +165,7 @@ export class AttachedCard {
     governor?.govern(nowNs);
     busPort?.announce(card.config.mac);
     pins.flush();
-    return card.nextDeadlineNs() - nowNs;
+    return card.nextDeadlineNs();
   }
 
   /** The machine was reset: nothing of the card's old life may touch memory any more. */

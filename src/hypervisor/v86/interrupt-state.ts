@@ -1,6 +1,6 @@
 /**
- * What of v86's CPU has to do with interrupts and lies in its wasm memory, in plain views: v86's own are proxies, and an
- * access through one costs as much as all the rest of lowering a line (docs/decisions/006-in-v86.md).
+ * What of v86's CPU has to do with interrupts and lies in its wasm memory, in plain views that are kept: v86's own are
+ * proxies, and a driver that takes the status waits for what they and new views cost (docs/decisions/006-in-v86.md).
  */
 
 import type { EmulatorCpu } from "./emulator.ts";

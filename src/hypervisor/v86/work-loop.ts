@@ -25,10 +25,10 @@ export class WorkLoop {
   readonly #turn: () => void;
   #closed = false;
   // Until when it sleeps, if it is asleep and nobody has woken it; it may be before its first turn.
-  #asleepUntilMs = Number.POSITIVE_INFINITY;
+  #asleepUntilNs = Number.POSITIVE_INFINITY;
   #turnQueued = false;
 
-  /** @param work does what is due, and says how long, in ns, it may be left alone */
+  /** @param work does what is due, and says until when, in ns, it may be left alone */
   constructor({ cpu, loop, microtickMs }: EmulatorInside, work: (nowNs: number) => number) {
     this.#cpu = cpu;
     this.#loop = loop;
@@ -36,19 +36,21 @@ export class WorkLoop {
     this.#hook = (acpiEnabled, nowMs) => {
       const othersMs = this.#original.call(cpu, acpiEnabled, nowMs);
       if (this.#closed) return othersMs;
-      const sleepMs = Math.min(othersMs, Math.max(0, work(nowMs * NS_PER_MS) / NS_PER_MS));
-      this.#asleepUntilMs = sleepMs >= SLEEP_MS_MIN ? nowMs + sleepMs : Number.NEGATIVE_INFINITY;
+      const nowNs = nowMs * NS_PER_MS;
+      const dueNs = work(nowNs);
+      const sleepMs = Math.min(othersMs, Math.max(0, (dueNs - nowNs) / NS_PER_MS));
+      const wakesNs = Math.min(dueNs, nowNs + othersMs * NS_PER_MS);
+      this.#asleepUntilNs = sleepMs >= SLEEP_MS_MIN ? wakesNs : Number.NEGATIVE_INFINITY;
       return sleepMs;
     };
     cpu.run_hardware_timers = this.#hook;
     this.#turn = () => {
       this.#turnQueued = false;
       if (this.#closed || !loop.running) return;
-      const nowMs = microtickMs();
-      const dueMs = nowMs + work(nowMs * NS_PER_MS) / NS_PER_MS;
+      const dueNs = work(microtickMs() * NS_PER_MS);
       // v86 does so by itself after the hook.
       cpu.handle_irqs();
-      if (dueMs < this.#asleepUntilMs) this.#endSleep();
+      if (dueNs < this.#asleepUntilNs) this.#endSleep();
     };
   }
 
@@ -66,8 +68,8 @@ export class WorkLoop {
   }
 
   #endSleep(): void {
-    if (this.#asleepUntilMs === Number.NEGATIVE_INFINITY) return;
-    this.#asleepUntilMs = Number.NEGATIVE_INFINITY;
+    if (this.#asleepUntilNs === Number.NEGATIVE_INFINITY) return;
+    this.#asleepUntilNs = Number.NEGATIVE_INFINITY;
     this.#cpu.stop_idling();
   }
 

@@ -1,7 +1,7 @@
 /** Figures and ratios of the turns, and a table of them. */
 
-/** Ratio of our card to v86's own, the target if there is one, and which side of it is good. */
-const TARGETS = [
+/** Figures of which our card's ratio to v86's own is taken, its target if there is one, and which side of that is good. */
+const RATIOS = [
   ["receiveBurst64", "framesPerS", 1, "at least"],
   ["receiveBurst1514", "framesPerS", 1, "at least"],
   ["receiveTrickle64", "framesPerS", 4, "at least"],
@@ -33,7 +33,7 @@ export function figuresOf(turns) {
         return [name, Object.fromEntries(Object.keys(entries[0][design]).map((key) => [key, figure(key)]))];
       }),
     );
-  const ratios = TARGETS.map(([name, key, target, side]) => {
+  const ratios = RATIOS.map(([name, key, target, side]) => {
     const ratio = median(turns.get(name).map(({ spillway, v86 }) => spillway[key] / v86[key]));
     if (target === null) return { name, figure: key, ratio };
     return { name, figure: key, ratio, target, side, reached: side === "at least" ? ratio >= target : ratio <= target };

@@ -332,6 +332,17 @@ describe("an emulator that sleeps", () => {
     expect(woken).not.toHaveBeenCalled();
   });
 
+  it("sleeps on, however often the card is asked, if it sleeps until the card is due", async () => {
+    await frameIn(40);
+    for (let i = 0; i < 30; i++) {
+      machine.endOfStretch();
+      woken.mockClear();
+      machine.card.wakeLoop();
+      await Promise.resolve();
+      expect(woken).not.toHaveBeenCalled();
+    }
+  });
+
   it("is not woken if its sleep is shorter than a millisecond: it comes back in the next turn of the event loop", async () => {
     await frameIn(0.5);
     machine.endOfStretch();
